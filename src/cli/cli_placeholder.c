@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Holds the place of the first file of cli/; goes with it. */
