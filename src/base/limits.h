@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every bound of the system.
+ *
+ * HARD limits are part of a format: a deployed cluster never changes them.
+ * SOFT limits are defaults of configuration or sizes of queues; each line says
+ * what happens when it is reached.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define KIB (1024)
+#define MIB (1024 * 1024)
+
+/* ---- HARD: formats ----------------------------------------------------- */
+
+#define ENTRY_HEADER_BYTES 24             /* term, index, crc, command length [DESIGN 4] */
+#define INDEX_RECORD_BYTES 20             /* index, offset, size */
+#define COMMAND_BYTES_MAX (8 * MIB)       /* any command is decoded up to this size */
+#define SEED_COMMAND_BYTES_MAX (1 * MIB)  /* tags 0-3: refused above this as TOOLARGE */
+#define ENTRY_BYTES_MAX (ENTRY_HEADER_BYTES + COMMAND_BYTES_MAX)
+#define PATH_BYTES_MAX 1024               /* repository path; longer = BADARG */
+#define REFNAME_BYTES_MAX 1024            /* ref name; longer = BADREF */
+#define STORAGE_NAME_BYTES_MAX 128        /* storage name; longer = BADARG */
+#define ACTOR_BYTES_MAX 256               /* actor; longer = BADARG */
+#define REASON_BYTES_MAX 512              /* freeze or force reason; longer = BADARG */
+#define ADDRESS_BYTES_MAX 255             /* host:port of a member or storage */
+#define NODE_NAME_BYTES_MAX 63            /* name of a member */
+#define OID_BYTES_MAX 32                  /* SHA-256 */
+#define MEMBERS_MAX 16                    /* voters and learners of one membership */
+#define REPLICAS_MAX 32                   /* storages of one repository; one more = TOOLARGE */
+#define BATCH_ITEMS_MAX 20000             /* commands in one envelope, paths in one SetPrimary */
+#define CLUSTER_ID_BYTES 16
+
+#define FRAME_HEADER_BYTES 12                         /* length, type, flags, crc [PROTOCOL.md] */
+#define FRAME_BYTES_MAX (16 * MIB)                    /* payload; longer = connection closed */
+
+/* ---- SOFT: consensus ---------------------------------------------------- */
+
+#define ELECTION_TIMEOUT_MS_DEFAULT 1000   /* lower bound; upper bound is twice it */
+#define ELECTION_TIMEOUT_MS_MIN 20
+#define ELECTION_TIMEOUT_MS_MAX 60000
+#define HEARTBEAT_INTERVAL_MS_DEFAULT 100
+#define HOST_CLOSED_JITTER_MS 30           /* leader's connection closed: campaign within this */
+#define APPEND_ENTRIES_BYTES_MAX (1 * MIB) /* bytes of one AppendEntries; one whole entry always fits */
+#define APPEND_ENTRIES_COUNT_MAX 4096      /* entries of one AppendEntries */
+#define INFLIGHT_COUNT_MAX 64              /* unanswered AppendEntries per peer; full = wait */
+#define INFLIGHT_BYTES_MAX (8 * MIB)       /* bytes in them per peer; full = wait */
+#define UNCOMMITTED_BYTES_MAX (64 * MIB)   /* leader's uncommitted tail; full = OVERLOADED */
+#define SNAPSHOT_CHUNK_BYTES (256 * KIB)
+#define READS_PENDING_MAX 65536            /* read batches waiting for a quorum; full = OVERLOADED */
+
+/* ---- SOFT: node ----------------------------------------------------------- */
+
+#define RECENT_BYTES_MAX (64 * MIB)          /* window of entries kept in memory; older ones are read from disk */
+#define PROPOSALS_PENDING_MAX 262144         /* proposals waiting for their result; full = OVERLOADED */
+#define FORWARDS_PENDING_MAX 65536           /* of them, at a follower waiting for the leader */
+#define WRITER_QUEUE_BYTES_MAX (64 * MIB)    /* handed to the log writer, not yet durable; full = the loop stops reading */
+#define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = the connection is dropped and probed anew */
+#define PEER_RECONNECT_MS_MIN 20
+#define PEER_RECONNECT_MS_MAX 1000
+#define HANDSHAKE_TIMEOUT_MS 5000            /* peer or TLS handshake; over = closed */
+#define PROPOSAL_TIMEOUT_MS_DEFAULT 10000    /* a write without outcome by then = UNKNOWN */
+#define READ_TIMEOUT_MS_DEFAULT 5000         /* a linearizable read by then = NOLEADER */
+#define LOG_COMPACT_BYTES_DEFAULT (100LL * MIB) /* log size that triggers a snapshot */
+#define SNAPSHOT_INTERVAL_MS_DEFAULT 600000     /* timer for one, when anything was applied */
+#define TRAILING_ENTRIES_DEFAULT 10000          /* kept behind a snapshot for slow followers */
+#define TRAILING_BYTES_DEFAULT (25LL * MIB)
+#define INDEX_SYNC_INTERVAL_MS 50               /* index records are durable by then [DESIGN 4] */
+#define CHECKPOINT_INTERVAL_MS 1000
+
+/* ---- SOFT: client side ------------------------------------------------------ */
+
+#define CLIENT_CONNECTIONS_MAX_DEFAULT 4096  /* RESP connections; one more is told OVERLOADED and closed */
+#define RESP_ARGUMENTS_MAX 262144            /* elements of one request */
+#define RESP_REQUEST_BYTES_MAX (8 * MIB)     /* bytes of one request */
+#define RESP_HEADER_BYTES_MAX 32             /* a `*n` or `$n` line */
+#define RESP_NOAUTH_ARGUMENTS_MAX 10
+#define RESP_NOAUTH_BYTES_MAX (16 * KIB)
+#define CONNECTION_PIPELINE_MAX 8192         /* requests of one connection in progress; full = not read */
+#define CONNECTION_OUTPUT_BYTES_MAX (64 * MIB) /* unread replies; over = closed */
+#define IDLE_BEFORE_REQUEST_MS 60000         /* half a request for this long = closed */
+#define LIST_LIMIT_DEFAULT 1000              /* entries of a page */
+#define LIST_LIMIT_MAX 100000
+#define HTTP_CONNECTIONS_MAX_DEFAULT 1024
+#define HTTP_HEADER_BYTES_MAX (16 * KIB)
+#define HTTP_HEADERS_MAX 64
+#define HTTP_BODY_BYTES_MAX (8 * MIB)
+#define HTTP_REQUEST_DEADLINE_MS 5000        /* a request head not complete by then = closed */
+
+/* ---- SOFT: replicated state --------------------------------------------------- */
+
+#define SESSIONS_MAX 65536               /* one more evicts the one idle longest (by index) */
+#define SESSION_WINDOW_MAX 1024          /* results kept per session; older ones are dropped */
+#define TOMBSTONES_MAX 10000             /* removed repositories remembered; oldest evicted */
+
+_Static_assert(FRAME_BYTES_MAX >= ENTRY_BYTES_MAX + 4 * KIB, "a frame holds any one entry");
+_Static_assert(INFLIGHT_BYTES_MAX >= APPEND_ENTRIES_BYTES_MAX, "the window admits one message");
+_Static_assert(ELECTION_TIMEOUT_MS_DEFAULT >= 5 * HEARTBEAT_INTERVAL_MS_DEFAULT, "heartbeats");
+_Static_assert(COMMAND_BYTES_MAX >= SEED_COMMAND_BYTES_MAX, "envelopes are the larger kind");
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/entry.h"
+
+#include <zlib.h>
+
+#include "base/assert.h"
+
+/* term and index are the first 16 bytes of the header, so the CRC covers a prefix and the command. */
+static uint32_t entry_crc(const uint8_t *header, struct slice command)
+{
+    uLong crc = crc32(0, header, 16);
+
+    if (command.size > 0) {
+        crc = crc32(crc, command.data, (uInt)command.size);
+    }
+    return (uint32_t)crc;
+}
+
+void entry_encode(struct buffer *out, const struct entry *e)
+{
+    uint8_t header[ENTRY_HEADER_BYTES];
+
+    PRE(e->index > 0);
+    PRE(e->command.size <= COMMAND_BYTES_MAX);
+    put_be64(header, e->term);
+    put_be64(header + 8, e->index);
+    put_be32(header + 16, entry_crc(header, e->command));
+    put_be32(header + 20, (uint32_t)e->command.size);
+    buffer_put(out, header, sizeof header);
+    buffer_put_slice(out, e->command);
+}
+
+static bool header_is_zero(const uint8_t *header)
+{
+    static const uint8_t zeros[ENTRY_HEADER_BYTES];
+
+    return memcmp(header, zeros, sizeof zeros) == 0;
+}
+
+enum entry_verdict entry_decode(struct slice input, struct entry *ret_entry, size_t *ret_need)
+{
+    uint32_t size;
+    struct slice command;
+
+    if (input.size < ENTRY_HEADER_BYTES) {
+        *ret_need = ENTRY_HEADER_BYTES;
+        return ENTRY_SHORT;
+    }
+    if (header_is_zero(input.data)) {
+        return ENTRY_ABSENT;
+    }
+    size = get_be32(input.data + 20);
+    if (size > COMMAND_BYTES_MAX || get_be64(input.data + 8) == 0) {
+        return ENTRY_BAD;
+    }
+    if (input.size - ENTRY_HEADER_BYTES < size) {
+        *ret_need = ENTRY_HEADER_BYTES + (size_t)size;
+        return ENTRY_SHORT;
+    }
+    command = slice_of(input.data + ENTRY_HEADER_BYTES, size);
+    if (entry_crc(input.data, command) != get_be32(input.data + 16)) {
+        return ENTRY_BAD;
+    }
+    ret_entry->term = get_be64(input.data);
+    ret_entry->index = get_be64(input.data + 8);
+    ret_entry->command = command;
+    return ENTRY_GOOD;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The set of servers, as carried by a membership entry and by snapshots.
+ *
+ * A joint membership [thesis 4.3] has members that vote only in the old half, only in
+ * the new half, or in both.  Outside a joint change both halves are equal.  A member
+ * that votes in neither is a learner: it receives entries and answers votes, and never
+ * counts.
+ */
+#ifndef MODEL_MEMBERSHIP_H
+#define MODEL_MEMBERSHIP_H
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "model/types.h"
+
+enum member_flags {
+    MEMBER_VOTER = 1 << 0,     /* votes in the newest half (C_new) */
+    MEMBER_VOTER_OLD = 1 << 1, /* votes in the old half (C_old) */
+};
+
+struct member {
+    node_id id;
+    uint64_t incarnation; /* of its data directory; 0 = not known yet */
+    unsigned flags;
+    char name[NODE_NAME_BYTES_MAX + 1];
+    char peer_address[ADDRESS_BYTES_MAX + 1];   /* host:port */
+    char client_address[ADDRESS_BYTES_MAX + 1]; /* RESP, "" = not known */
+    char http_address[ADDRESS_BYTES_MAX + 1];   /* "" = not known */
+};
+
+struct membership {
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    unsigned count;
+    struct member members[MEMBERS_MAX]; /* sorted by id, ids unique */
+};
+
+/* NULL when there is no such member. */
+const struct member *membership_find(const struct membership *m, node_id id);
+const struct member *membership_find_name(const struct membership *m, const char *name);
+
+bool membership_is_voter(const struct membership *m, node_id id); /* in either half */
+bool membership_is_joint(const struct membership *m);             /* the halves differ */
+unsigned membership_voter_count(const struct membership *m);      /* of the newest half */
+
+/* Keeps the order by id.  Errors: EXISTS (id or name taken), TOOLARGE. */
+enum rk_status membership_add(struct membership *m, const struct member *member) MUST_USE;
+
+/* The body of a membership command and the block in snapshots and the state file. */
+void membership_encode(struct buffer *out, const struct membership *m);
+
+/* Refuses unsorted or duplicate ids, counts over MEMBERS_MAX, unterminated names.
+ * Errors: PROTOCOL. */
+enum rk_status membership_decode(struct reader *in, struct membership *ret_m) MUST_USE;
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections to the other members: one per pair, both directions on it.
+ *
+ * The member with the smaller id dials; the other accepts.  Each side opens with a HELLO
+ * that names cluster, sender and target [DESIGN 5, docs/PROTOCOL.md]; a mismatch is answered
+ * with HELLO_REFUSED and a sentence, logged once per cause, and the connection closes.  With
+ * TLS the certificate must name the sender too.  Of two connections with one peer the newer
+ * authenticated one wins.  Lost connections are dialled again with backoff and jitter
+ * (PEER_RECONNECT_MS_MIN..MAX); a lost connection that had been up is dialled at once.
+ *
+ * Frames are checked (length, CRC, type) before the node sees them; a bad frame closes the
+ * connection and counts.  Output is gathered and leaves at transport_flush(), once per turn.
+ * A peer whose unsent output passes PEER_OUTPUT_BYTES_MAX is dropped and dialled anew.
+ * Thread: the loop.
+ */
+#ifndef NODE_TRANSPORT_H
+#define NODE_TRANSPORT_H
+
+#include <event2/event.h>
+
+#include "base/errmsg.h"
+#include "base/rng.h"
+#include "model/membership.h"
+#include "node/tls.h"
+#include "wire/frame.h"
+#include "wire/handshake.h"
+
+struct transport;
+
+struct transport_callbacks {
+    /* Fills what this node says of itself now; target is set by the transport. */
+    void (*fill_hello)(void *context, struct hello *hello);
+    /*
+     * Judges the other side's HELLO after the transport has checked versions, target and the
+     * sender's name and id against the membership: cluster id, incarnation, boot count.
+     * Errors: FOREIGN with a sentence for the log and the other side.
+     */
+    enum rk_status (*check_hello)(void *context, const struct hello *hello, struct errmsg *why);
+    void (*opened)(void *context, node_id peer, const struct hello *hello);
+    /* by_host: closed by the other side's host (FIN or RST), not by silence or by us. */
+    void (*closed)(void *context, node_id peer, bool by_host);
+    void (*received)(void *context, node_id peer, const struct frame *frame);
+    void (*log)(void *context, int level, const char *text);
+};
+
+struct transport_options {
+    const char *listen; /* host:port */
+    SSL_CTX *tls;       /* NULL = plaintext; borrowed */
+    node_id self;
+    uint64_t seed; /* of the jitter */
+};
+
+/* Listens at once.  Errors: CONFIG (address), IO. */
+enum rk_status transport_open(struct event_base *base, const struct transport_options *options,
+                              const struct transport_callbacks *callbacks, void *context,
+                              struct transport **ret_transport, struct errmsg *why) MUST_USE;
+
+/* The members to be connected with, self among them; copied.  Others are disconnected. */
+void transport_set_members(struct transport *t, const struct membership *members);
+
+bool transport_is_connected(const struct transport *t, node_id peer);
+
+/*
+ * The output buffer towards a peer, to which whole frames are appended (frame_begin ..
+ * frame_end); NULL when not connected - the message is then lost, as Raft allows.
+ */
+struct buffer *transport_output(struct transport *t, node_id peer);
+
+/* Sends `tail` right behind what was appended so far, without a copy; see
+ * frame_end_with_tail().  `release(owner)` is called when it was sent or dropped. */
+void transport_send_shared(struct transport *t, node_id peer, struct slice tail,
+                           void (*release)(void *owner), void *owner);
+
+/* Unsent bytes towards a peer: the snapshot sender paces itself by it. */
+size_t transport_output_bytes(const struct transport *t, node_id peer);
+
+void transport_flush(struct transport *t);
+
+struct transport_peer_status {
+    bool is_connected;
+    uint64_t sent_bytes, received_bytes, bad_frames_total, reconnects_total;
+};
+void transport_peer_status(const struct transport *t, node_id peer,
+                           struct transport_peer_status *ret_status);
+
+void transport_close(struct transport *t); /* accepts NULL; no callback follows */
+
+#endif

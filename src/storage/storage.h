@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The durable files of one data directory [DESIGN 4, docs/DISK_FORMAT.md].
+ *
+ *   raft-log.dat     entries, one after the other, the seed's bytes
+ *   raft-index.dat   one record per entry: random access, and the witness of what was durable
+ *   raft-state.dat   two slots: term, vote, identity, checkpoint
+ *   raft-snapshot-<index>-<term>.dat
+ *
+ * Synchronous and without threads.  Who may call:
+ *   - after storage_open, one thread (the log writer) calls everything that changes files;
+ *   - storage_read may be called by one other thread (the loop) at the same time; the two
+ *     share only the table of offsets, behind a lock;
+ *   - snapshot writers and readers are independent objects with their own files.
+ *
+ * A failed write or sync latches: every later call returns IO, nothing is retried on the
+ * same file, and the node exits 74.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "base/bytes.h"
+#include "base/errmsg.h"
+#include "base/status.h"
+#include "model/entry.h"
+#include "model/membership.h"
+#include "model/types.h"
+#include "sys/fs.h"
+
+struct storage;
+
+/* ---- Identity and hard state: the contents of raft-state.dat ---- */
+
+struct storage_state {
+    raft_term current_term;
+    node_id voted_for;
+    uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zeros = not yet bootstrapped */
+    char node_name[NODE_NAME_BYTES_MAX + 1];
+    node_id id;
+    uint64_t incarnation; /* minted at first start, never changes */
+    uint64_t boot_count;
+    uint32_t format_version;
+    uint32_t feature_level;
+    struct membership committed_membership;
+    raft_index committed_membership_index;
+    struct membership latest_membership;
+    raft_index latest_membership_index;
+    /* kept by storage itself: log base, newest term, checkpoint */
+};
+
+/* ---- Open ---- */
+
+struct storage_options {
+    struct fs *fs;        /* borrowed for the life of the storage */
+    const char *data_dir; /* copied */
+    const char *node_name;
+    node_id id;
+    bool is_read_only; /* fsck, log dump: takes no lock, changes nothing */
+};
+
+struct storage_recovered {
+    bool is_new; /* an empty directory: a fresh incarnation was minted and is durable */
+    struct storage_state state;
+    raft_index snapshot_last_index; /* newest valid snapshot; 0 = none */
+    raft_term snapshot_last_term;
+    raft_index log_first_index; /* last + 1 when empty */
+    raft_index log_last_index;
+    raft_term log_last_term;
+    uint64_t log_bytes;
+    uint64_t torn_bytes; /* cut from the tail */
+    bool is_index_rebuilt;
+};
+
+/*
+ * Locks the directory, recovers the files, cuts a torn tail (synced before anything can be
+ * appended), rebuilds a missing or foreign index, mints identity on first start, raises and
+ * saves boot_count.
+ *
+ * Errors: LOCKED (another process), CORRUPT (names file, offset and what to do), FOREIGN
+ * (another cluster, node or newer format), IO, NOMEM.
+ */
+enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
+                            struct storage_recovered *ret_recovered,
+                            struct errmsg *why) MUST_USE;
+
+/* Syncs the index, writes a clean checkpoint, releases the lock.  Accepts NULL. */
+void storage_close(struct storage *s);
+
+/* Calls `each` for every entry held from `first` on, in order; stops when it returns false. */
+enum rk_status storage_walk(struct storage *s, raft_index first,
+                            bool (*each)(void *context, const struct entry *entry,
+                                         uint64_t offset),
+                            void *context, struct errmsg *why) MUST_USE;
+
+/* ---- The log ---- */
+
+/* Where one entry lies in a batch. */
+struct storage_record {
+    raft_index index;
+    raft_term term;
+    uint32_t size;
+};
+
+/*
+ * Appends encoded entries that follow the last one: one write, no sync.
+ * PRE: records are contiguous with the log and with each other; sizes add up to bytes.size.
+ */
+enum rk_status storage_append(struct storage *s, struct slice bytes,
+                              const struct storage_record *records, size_t count,
+                              struct errmsg *why) MUST_USE;
+
+/* fdatasync of the log, then the index records are written: now they may be acknowledged. */
+enum rk_status storage_sync(struct storage *s, struct errmsg *why) MUST_USE;
+
+/* Work off the reply path: index sync (50 ms), checkpoint (1 s).  `now_ms` is monotonic. */
+enum rk_status storage_tick(struct storage *s, time_ms now_ms, struct errmsg *why) MUST_USE;
+
+/* Removes `from` and everything after; durable on return.  PRE: from > snapshot index. */
+enum rk_status storage_truncate(struct storage *s, raft_index from, struct errmsg *why) MUST_USE;
+
+/* Both slots are durable on return. */
+enum rk_status storage_save_state(struct storage *s, const struct storage_state *state,
+                                  struct errmsg *why) MUST_USE;
+
+/*
+ * Reads whole encoded entries from `first` to at most `last`, as many as fit into
+ * `bytes_max` but at least one, appending them to `out`; checks each CRC.
+ * *ret_last is the last one read.  Errors: COMPACTED (before the log), CORRUPT, IO.
+ * Thread: any one thread beside the writer.
+ */
+enum rk_status storage_read(struct storage *s, raft_index first, raft_index last, size_t bytes_max,
+                            struct buffer *out, raft_index *ret_last,
+                            struct errmsg *why) MUST_USE;
+
+raft_index storage_first_index(const struct storage *s);
+raft_index storage_last_index(const struct storage *s);
+uint64_t storage_log_bytes(const struct storage *s);
+
+/*
+ * Cuts the log's front so that it begins at `first_index` at the latest snapshot's last
+ * index + 1 or earlier: new files, synced, renamed, directory synced.  PRE: a durable
+ * snapshot covers everything dropped.
+ */
+enum rk_status storage_compact(struct storage *s, raft_index first_index,
+                               struct errmsg *why) MUST_USE;
+
+/*
+ * After a snapshot was received and renamed into place: the log begins after it.
+ * keeps_suffix: entries after last_index are kept, else everything is dropped.
+ */
+enum rk_status storage_install(struct storage *s, raft_index last_index, raft_term last_term,
+                               bool keeps_suffix, struct errmsg *why) MUST_USE;
+
+/* ---- Snapshots: storage/snapshot.h ---- */
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Raft messages and forwarded commands as frame payloads [docs/PROTOCOL.md]. */
+#ifndef WIRE_RAFT_CODEC_H
+#define WIRE_RAFT_CODEC_H
+
+#include "base/bytes.h"
+#include "model/message.h"
+
+/*
+ * Appends the payload of a FRAME_MESSAGE.  For APPEND_ENTRIES and INSTALL_SNAPSHOT the
+ * trailing bytes (entries, chunk) are not appended: send them behind with
+ * frame_end_with_tail(); their length is given by u.*.bytes.size.
+ */
+void message_encode(struct buffer *out, const struct message *message);
+
+/*
+ * Decodes and checks everything checkable without state: known type, sizes, entries
+ * contiguous with prev_log_index, each CRC, terms not falling, no trailing bytes, and each
+ * command decodes [DESIGN 5].  Entries go to `entries`, a caller-owned array that is grown
+ * (see message_decoder).  Errors: PROTOCOL, UNSUPPORTED (unknown command: not appended).
+ */
+struct message_decoder {
+    struct entry *entries;
+    size_t capacity;
+};
+enum rk_status message_decode(struct message_decoder *decoder, struct slice payload,
+                              struct message *ret_message) MUST_USE;
+void message_decoder_release(struct message_decoder *decoder);
+
+/* FRAME_FORWARD: u64 first token, u32 count, then each command as a string. */
+void forward_begin(struct buffer *out, uint64_t first_token, uint32_t count);
+/* FRAME_FORWARD_REPLY: u64 first token, u32 count, u32 status, u64 term, u64 first index. */
+struct forward_reply {
+    uint64_t first_token;
+    uint32_t count;
+    enum rk_status status; /* OK: entries first_index .. with `term`; else nothing was appended */
+    raft_term term;
+    raft_index first_index;
+};
+void forward_reply_encode(struct buffer *out, const struct forward_reply *reply);
+enum rk_status forward_reply_decode(struct slice payload, struct forward_reply *ret_reply) MUST_USE;
+enum rk_status forward_decode(struct slice payload, uint64_t *ret_first_token, uint32_t *ret_count,
+                              struct slice *ret_commands) MUST_USE;
+
+#endif
