@@ -53,7 +53,9 @@ struct buffer {
     size_t capacity;
 };
 
+/* clang-format off */
 #define BUFFER_INIT { NULL, 0, 0 }
+/* clang-format on */
 
 /* Frees the bytes; the buffer is empty and usable again.  Accepts an empty one. */
 void buffer_release(struct buffer *b);

@@ -13,7 +13,9 @@ struct errmsg {
     char text[512]; /* NUL-terminated; longer text is cut */
 };
 
+/* clang-format off */
 #define ERRMSG_INIT { { 0 } }
+/* clang-format on */
 
 /* Overwrites the text.  NULL `msg` is allowed and ignored. */
 void errmsg_set(struct errmsg *msg, const char *format, ...) __attribute__((format(printf, 2, 3)));

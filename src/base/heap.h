@@ -11,14 +11,14 @@
 
 #include <stddef.h>
 
-void *heap_try_alloc(size_t size);        /* uninitialised; NULL when exhausted */
-void *heap_resize(void *old, size_t size); /* NULL when exhausted, `old` stays valid */
-void *heap_alloc(size_t size);            /* uninitialised, never NULL */
-void *heap_zalloc(size_t size);           /* zeroed, never NULL */
-void *heap_grow(void *old, size_t size);  /* like heap_resize, never NULL */
+void *heap_try_alloc(size_t size);                   /* uninitialised; NULL when exhausted */
+void *heap_resize(void *old, size_t size);           /* NULL when exhausted, `old` stays valid */
+void *heap_alloc(size_t size);                       /* uninitialised, never NULL */
+void *heap_zalloc(size_t size);                      /* zeroed, never NULL */
+void *heap_grow(void *old, size_t size);             /* like heap_resize, never NULL */
 void *heap_copy(const void *data, size_t size);      /* never NULL; size 0 gives one byte */
 char *heap_copy_text(const void *data, size_t size); /* adds a NUL; never NULL */
-void heap_free(void *object);             /* accepts NULL */
+void heap_free(void *object);                        /* accepts NULL */
 
 #define heap_new(type) ((type *)heap_zalloc(sizeof(type)))
 

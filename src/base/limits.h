@@ -9,6 +9,8 @@
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
+/* clang-format off */
+
 #define KIB (1024)
 #define MIB (1024 * 1024)
 
@@ -42,21 +44,21 @@
 #define ELECTION_TIMEOUT_MS_MAX 60000
 #define HEARTBEAT_INTERVAL_MS_DEFAULT 100
 #define HOST_CLOSED_JITTER_MS 30           /* leader's connection closed: campaign within this */
-#define APPEND_ENTRIES_BYTES_MAX (1 * MIB) /* bytes of one AppendEntries; one whole entry always fits */
+#define APPEND_ENTRIES_BYTES_MAX (1 * MIB) /* bytes of one AppendEntries; one entry always fits */
 #define APPEND_ENTRIES_COUNT_MAX 4096      /* entries of one AppendEntries */
 #define INFLIGHT_COUNT_MAX 64              /* unanswered AppendEntries per peer; full = wait */
 #define INFLIGHT_BYTES_MAX (8 * MIB)       /* bytes in them per peer; full = wait */
 #define UNCOMMITTED_BYTES_MAX (64 * MIB)   /* leader's uncommitted tail; full = OVERLOADED */
 #define SNAPSHOT_CHUNK_BYTES (256 * KIB)
-#define READS_PENDING_MAX 65536            /* read batches waiting for a quorum; full = OVERLOADED */
+#define READS_PENDING_MAX 65536            /* batches waiting for a quorum; full = OVERLOADED */
 
 /* ---- SOFT: node ----------------------------------------------------------- */
 
-#define RECENT_BYTES_MAX (64 * MIB)          /* window of entries kept in memory; older ones are read from disk */
-#define PROPOSALS_PENDING_MAX 262144         /* proposals waiting for their result; full = OVERLOADED */
+#define RECENT_BYTES_MAX (64 * MIB)          /* entries kept in memory; older = read from disk */
+#define PROPOSALS_PENDING_MAX 262144         /* waiting for their result; full = OVERLOADED */
 #define FORWARDS_PENDING_MAX 65536           /* of them, at a follower waiting for the leader */
-#define WRITER_QUEUE_BYTES_MAX (64 * MIB)    /* handed to the log writer, not yet durable; full = the loop stops reading */
-#define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = the connection is dropped and probed anew */
+#define WRITER_QUEUE_BYTES_MAX (64 * MIB)    /* not yet durable; full = the loop stops reading */
+#define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = dropped, probed anew */
 #define PEER_RECONNECT_MS_MIN 20
 #define PEER_RECONNECT_MS_MAX 1000
 #define HANDSHAKE_TIMEOUT_MS 5000            /* peer or TLS handshake; over = closed */
@@ -71,13 +73,13 @@
 
 /* ---- SOFT: client side ------------------------------------------------------ */
 
-#define CLIENT_CONNECTIONS_MAX_DEFAULT 4096  /* RESP connections; one more is told OVERLOADED and closed */
+#define CLIENT_CONNECTIONS_MAX_DEFAULT 4096  /* one more is told OVERLOADED and closed */
 #define RESP_ARGUMENTS_MAX 262144            /* elements of one request */
 #define RESP_REQUEST_BYTES_MAX (8 * MIB)     /* bytes of one request */
 #define RESP_HEADER_BYTES_MAX 32             /* a `*n` or `$n` line */
 #define RESP_NOAUTH_ARGUMENTS_MAX 10
 #define RESP_NOAUTH_BYTES_MAX (16 * KIB)
-#define CONNECTION_PIPELINE_MAX 8192         /* requests of one connection in progress; full = not read */
+#define CONNECTION_PIPELINE_MAX 8192         /* of one connection, in progress; full = not read */
 #define CONNECTION_OUTPUT_BYTES_MAX (64 * MIB) /* unread replies; over = closed */
 #define IDLE_BEFORE_REQUEST_MS 60000         /* half a request for this long = closed */
 #define LIST_LIMIT_DEFAULT 1000              /* entries of a page */
@@ -98,5 +100,7 @@ _Static_assert(FRAME_BYTES_MAX >= ENTRY_BYTES_MAX + 4 * KIB, "a frame holds any 
 _Static_assert(INFLIGHT_BYTES_MAX >= APPEND_ENTRIES_BYTES_MAX, "the window admits one message");
 _Static_assert(ELECTION_TIMEOUT_MS_DEFAULT >= 5 * HEARTBEAT_INTERVAL_MS_DEFAULT, "heartbeats");
 _Static_assert(COMMAND_BYTES_MAX >= SEED_COMMAND_BYTES_MAX, "envelopes are the larger kind");
+
+/* clang-format on */
 
 #endif

@@ -23,49 +23,49 @@ enum rk_reaction {
 };
 
 /* clang-format off */
-#define RK_STATUS_LIST(X)                                                                            \
-    X(OK,           "OK",           "done",                                      NONE,      0, 200) \
-    /* refusals computed at apply [DESIGN 3]: final, committed, without effect */                    \
-    X(CONFLICT,     "CONFLICT",     "the ref does not have the expected value",  FIX_CALL,  4, 409) \
-    X(EXISTS,       "EXISTS",       "it exists already",                         FIX_CALL,  4, 409) \
-    X(NOREF,        "NOREF",        "no such ref",                               FIX_CALL,  3, 404) \
-    X(NAMECONFLICT, "NAMECONFLICT", "another ref is in the way of this name",    FIX_CALL,  4, 409) \
-    X(BADREF,       "BADREF",       "not a valid ref name",                      FIX_CALL,  2, 400) \
-    X(BADOID,       "BADOID",       "not a valid object id",                     FIX_CALL,  2, 400) \
-    X(NOREPO,       "NOREPO",       "no such repository",                        FIX_CALL,  3, 404) \
-    X(REMOVED,      "REMOVED",      "the repository was removed",                FIX_CALL,  3, 410) \
-    X(RENAMED,      "RENAMED",      "the repository was renamed",                FIX_CALL,  4, 409) \
-    X(FROZEN,       "FROZEN",       "the repository is frozen",                  FIX_CALL,  4, 403) \
-    X(FENCED,       "FENCED",       "not decided by the current primary",        FIX_CALL,  4, 409) \
-    X(NOTREPLICA,   "NOTREPLICA",   "the storage is no replica of it",           FIX_CALL,  4, 409) \
-    X(NOSTORAGE,    "NOSTORAGE",    "no such storage",                           FIX_CALL,  3, 404) \
-    X(STALE,        "STALE",        "the replica was not seen complete",         FIX_CALL,  4, 409) \
-    X(BEHIND,       "BEHIND",       "this node has not reached that index",      RETRY,     5, 504) \
-    X(EXPIRED,      "EXPIRED",      "the session is unknown or expired",         FIX_CALL,  4, 409) \
-    X(TOOLARGE,     "TOOLARGE",     "over a size limit",                         FIX_CALL,  2, 413) \
-    X(BADARG,       "BADARG",       "a malformed argument",                      FIX_CALL,  2, 400) \
-    X(ABORTED,      "ABORTED",      "another item of the atomic batch failed",   FIX_CALL,  4, 409) \
-    /* the service cannot act now: nothing was executed */                                           \
-    X(NOLEADER,     "NOLEADER",     "no leader is known",                        RETRY,     5, 503) \
-    X(OVERLOADED,   "OVERLOADED",   "a queue is full",                           RETRY,     5, 429) \
-    X(NOSPACE,      "NOSPACE",      "a majority of the nodes lacks disk space",  RETRY,     5, 507) \
-    X(STOPPED,      "NOLEADER",     "the node is stopping",                      RETRY,     5, 503) \
-    X(NOPERM,       "NOPERM",       "not allowed",                               FIX_CALL,  7, 403) \
-    X(NOAUTH,       "NOAUTH",       "authentication is required",                FIX_CALL,  7, 401) \
-    X(UNSUPPORTED,  "UNSUPPORTED",  "not supported",                             FIX_CALL,  2, 400) \
-    X(COMPACTED,    "COMPACTED",    "that index is no longer retained",          FIX_CALL,  3, 410) \
-    X(UNKNOWN,      "UNKNOWN",      "the outcome could not be learned in time",  ASK_FIRST, 6, 504) \
-    /* local conditions: never computed at apply */                                                  \
-    X(NOMEM,        "OVERLOADED",   "out of memory",                             RETRY,     5, 503) \
-    X(NOT_FOUND,    "NOTFOUND",     "not found",                                 FIX_CALL,  3, 404) \
-    X(TIMED_OUT,    "TIMEDOUT",     "timed out",                                 RETRY,     5, 504) \
-    X(UNREACHABLE,  "UNREACHABLE",  "cannot connect",                            RETRY,     5, 503) \
-    X(CLOSED,       "CLOSED",       "the connection was closed",                 RETRY,     5, 503) \
-    X(PROTOCOL,     "PROTOCOL",     "the other side broke the protocol",         OPERATOR,  1, 400) \
-    X(FOREIGN,      "FOREIGN",      "belongs to another cluster, node or format", OPERATOR, 8, 500) \
-    X(CORRUPT,      "CORRUPT",      "damaged data",                              OPERATOR,  8, 500) \
-    X(IO,           "IO",           "an input/output error",                     OPERATOR,  1, 500) \
-    X(LOCKED,       "LOCKED",       "in use by another process",                 OPERATOR,  1, 500) \
+#define RK_STATUS_LIST(X)                                                                          \
+    X(OK,           "OK",           "done",                                     NONE,      0, 200) \
+    /* refusals computed at apply [DESIGN 3]: final, committed, without effect */                  \
+    X(CONFLICT,     "CONFLICT",     "the ref does not have the expected value", FIX_CALL,  4, 409) \
+    X(EXISTS,       "EXISTS",       "it exists already",                        FIX_CALL,  4, 409) \
+    X(NOREF,        "NOREF",        "no such ref",                              FIX_CALL,  3, 404) \
+    X(NAMECONFLICT, "NAMECONFLICT", "another ref is in the way of this name",   FIX_CALL,  4, 409) \
+    X(BADREF,       "BADREF",       "not a valid ref name",                     FIX_CALL,  2, 400) \
+    X(BADOID,       "BADOID",       "not a valid object id",                    FIX_CALL,  2, 400) \
+    X(NOREPO,       "NOREPO",       "no such repository",                       FIX_CALL,  3, 404) \
+    X(REMOVED,      "REMOVED",      "the repository was removed",               FIX_CALL,  3, 410) \
+    X(RENAMED,      "RENAMED",      "the repository was renamed",               FIX_CALL,  4, 409) \
+    X(FROZEN,       "FROZEN",       "the repository is frozen",                 FIX_CALL,  4, 403) \
+    X(FENCED,       "FENCED",       "not decided by the current primary",       FIX_CALL,  4, 409) \
+    X(NOTREPLICA,   "NOTREPLICA",   "the storage is no replica of it",          FIX_CALL,  4, 409) \
+    X(NOSTORAGE,    "NOSTORAGE",    "no such storage",                          FIX_CALL,  3, 404) \
+    X(STALE,        "STALE",        "the replica was not seen complete",        FIX_CALL,  4, 409) \
+    X(BEHIND,       "BEHIND",       "this node has not reached that index",     RETRY,     5, 504) \
+    X(EXPIRED,      "EXPIRED",      "the session is unknown or expired",        FIX_CALL,  4, 409) \
+    X(TOOLARGE,     "TOOLARGE",     "over a size limit",                        FIX_CALL,  2, 413) \
+    X(BADARG,       "BADARG",       "a malformed argument",                     FIX_CALL,  2, 400) \
+    X(ABORTED,      "ABORTED",      "another item of the atomic batch failed",  FIX_CALL,  4, 409) \
+    /* the service cannot act now: nothing was executed */                                         \
+    X(NOLEADER,     "NOLEADER",     "no leader is known",                       RETRY,     5, 503) \
+    X(OVERLOADED,   "OVERLOADED",   "a queue is full",                          RETRY,     5, 429) \
+    X(NOSPACE,      "NOSPACE",      "a majority of the nodes lacks disk space", RETRY,     5, 507) \
+    X(STOPPED,      "NOLEADER",     "the node is stopping",                     RETRY,     5, 503) \
+    X(NOPERM,       "NOPERM",       "not allowed",                              FIX_CALL,  7, 403) \
+    X(NOAUTH,       "NOAUTH",       "authentication is required",               FIX_CALL,  7, 401) \
+    X(UNSUPPORTED,  "UNSUPPORTED",  "not supported",                            FIX_CALL,  2, 400) \
+    X(COMPACTED,    "COMPACTED",    "that index is no longer retained",         FIX_CALL,  3, 410) \
+    X(UNKNOWN,      "UNKNOWN",      "the outcome could not be learned in time", ASK_FIRST, 6, 504) \
+    /* local conditions: never computed at apply */                                                \
+    X(NOMEM,        "OVERLOADED",   "out of memory",                            RETRY,     5, 503) \
+    X(NOT_FOUND,    "NOTFOUND",     "not found",                                FIX_CALL,  3, 404) \
+    X(TIMED_OUT,    "TIMEDOUT",     "timed out",                                RETRY,     5, 504) \
+    X(UNREACHABLE,  "UNREACHABLE",  "cannot connect",                           RETRY,     5, 503) \
+    X(CLOSED,       "CLOSED",       "the connection was closed",                RETRY,     5, 503) \
+    X(PROTOCOL,     "PROTOCOL",     "the other side broke the protocol",        OPERATOR,  1, 400) \
+    X(FOREIGN,      "FOREIGN",      "of another cluster, node or format",       OPERATOR,  8, 500) \
+    X(CORRUPT,      "CORRUPT",      "damaged data",                             OPERATOR,  8, 500) \
+    X(IO,           "IO",           "an input/output error",                    OPERATOR,  1, 500) \
+    X(LOCKED,       "LOCKED",       "in use by another process",                OPERATOR,  1, 500) \
     X(CONFIG,       "CONFIG",       "a configuration error",                     FIX_CALL,  2, 500)
 /* clang-format on */
 

@@ -23,15 +23,15 @@ enum command_tag {
     COMMAND_REMOVE_REPO = 2,
     COMMAND_SET_PRIMARY = 3,
     /* 4-15 belong to the seed and are refused. */
-    COMMAND_NOOP = 16,         /* a leader's first entry */
-    COMMAND_MEMBERSHIP = 17,   /* raft reads it at append; refdb keeps it for display */
-    COMMAND_ENVELOPE = 18,     /* one batch, with who, when and under which session */
-    COMMAND_CREATE_REPO = 19,  /* path, primary, replicas, format, head */
-    COMMAND_RENAME_REPO = 20,  /* path or prefix, new path or prefix */
-    COMMAND_SET_HEAD = 21,     /* path, ref */
-    COMMAND_SET_STATE = 22,    /* path, rw | ro | frozen, reason */
+    COMMAND_NOOP = 16,           /* a leader's first entry */
+    COMMAND_MEMBERSHIP = 17,     /* raft reads it at append; refdb keeps it for display */
+    COMMAND_ENVELOPE = 18,       /* one batch, with who, when and under which session */
+    COMMAND_CREATE_REPO = 19,    /* path, primary, replicas, format, head */
+    COMMAND_RENAME_REPO = 20,    /* path or prefix, new path or prefix */
+    COMMAND_SET_HEAD = 21,       /* path, ref */
+    COMMAND_SET_STATE = 22,      /* path, rw | ro | frozen, reason */
     COMMAND_REMOVE_REPLICA = 23, /* path, storage */
-    COMMAND_SET_STORAGE = 24,  /* name and the fields to change */
+    COMMAND_SET_STORAGE = 24,    /* name and the fields to change */
     COMMAND_REMOVE_STORAGE = 25,
     COMMAND_OPEN_SESSION = 26, /* its id is the index of this entry */
 };
@@ -76,12 +76,12 @@ enum envelope_flags {
     ENVELOPE_HAS_STORAGE = 1 << 2, /* refuse FENCED unless `storage` is the primary */
     ENVELOPE_HAS_ID = 1 << 3,      /* refuse RENAMED / REMOVED unless the path has this id */
     ENVELOPE_HAS_SESSION = 1 << 4,
-    ENVELOPE_FORCE = 1 << 5,       /* SetPrimary without a complete replica; needs `reason` */
+    ENVELOPE_FORCE = 1 << 5, /* SetPrimary without a complete replica; needs `reason` */
 };
 
 struct envelope {
     unsigned flags;
-    uint64_t session;           /* exactly-once: result kept under (session, sequence) */
+    uint64_t session; /* exactly-once: result kept under (session, sequence) */
     uint64_t sequence;
     uint64_t lowest_unanswered; /* results below it may be dropped */
     uint64_t epoch;
@@ -89,8 +89,8 @@ struct envelope {
     struct slice storage; /* the deciding storage */
     struct slice actor;   /* who asked; shown to a refused pusher */
     struct slice reason;
-    int64_t wall_ms;      /* leader's wall clock, for display only */
-    int64_t cluster_ms;   /* replicated time; expires sessions [DESIGN 5] */
+    int64_t wall_ms;    /* leader's wall clock, for display only */
+    int64_t cluster_ms; /* replicated time; expires sessions [DESIGN 5] */
 };
 
 /*
@@ -124,8 +124,8 @@ struct command {
         struct membership *membership; /* not filled by command_decode; see command_membership */
         struct {
             struct envelope envelope;
-            struct slice path;  /* of the ref updates in it; empty when the item is another command */
-            uint32_t count;     /* ref updates; 1 when the item is another command */
+            struct slice path;  /* of the ref updates in it; empty when another command */
+            uint32_t count;     /* ref updates; 1 when another command */
             struct slice items; /* encoded */
         } envelope;
         struct {
@@ -192,8 +192,8 @@ void command_encode_ref_update(struct buffer *out, struct slice path, struct sli
                                struct slice old_text, struct slice new_text);
 void command_encode_register_repo(struct buffer *out, struct slice path, struct slice storage);
 void command_encode_remove_repo(struct buffer *out, struct slice path);
-void command_encode_set_primary(struct buffer *out, struct slice storage,
-                                const struct slice *paths, uint32_t count);
+void command_encode_set_primary(struct buffer *out, struct slice storage, const struct slice *paths,
+                                uint32_t count);
 void command_encode_noop(struct buffer *out);
 void command_encode_membership(struct buffer *out, const struct membership *m);
 /* The membership of a COMMAND_MEMBERSHIP entry.  Errors: PROTOCOL. */

@@ -60,17 +60,17 @@ struct message {
         } append_entries;
         struct {
             bool is_success;
-            raft_index match_index; /* success: durable and known to match here */
-            raft_index reject_index; /* failure: prev_log_index of the refused message */
+            raft_index match_index;    /* success: durable and known to match here */
+            raft_index reject_index;   /* failure: prev_log_index of the refused message */
             raft_index conflict_index; /* failure: send from at most here + 1 (fast backtracking) */
-            raft_term conflict_term;  /* failure: term of the entry at conflict_index, 0 = none */
+            raft_term conflict_term;   /* failure: term of the entry at conflict_index, 0 = none */
             raft_index last_log_index;
             uint64_t read_sequence;
         } append_entries_reply;
         struct {
             raft_index last_index; /* of the snapshot */
             raft_term last_term;
-            uint64_t offset;       /* of this chunk in the file */
+            uint64_t offset; /* of this chunk in the file */
             uint64_t file_bytes;
             bool is_last;
             struct slice bytes; /* the chunk; empty in messages the core emits */

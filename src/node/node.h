@@ -28,11 +28,11 @@ struct node;
 struct node_options {
     const char *name;
     const char *data_dir;
-    const char *listen_peer;     /* host:port */
-    const char *advertise_peer;  /* NULL = listen_peer */
+    const char *listen_peer;    /* host:port */
+    const char *advertise_peer; /* NULL = listen_peer */
     const char *advertise_client;
     const char *advertise_http;
-    struct membership initial_members; /* ids 1.. in order of name */
+    struct membership initial_members;  /* ids 1.. in order of name */
     const struct tls_options *peer_tls; /* NULL = plaintext, which was asked for */
     time_ms election_timeout_ms;
     time_ms heartbeat_interval_ms;
@@ -120,7 +120,7 @@ struct node_peer_status {
     time_ms rtt_us;
 };
 
-struct node_histogram { /* cumulative buckets are derived at exposition */
+struct node_histogram {   /* cumulative buckets are derived at exposition */
     uint64_t buckets[24]; /* <= 2^i * 16 us */
     uint64_t count;
     uint64_t sum_us;

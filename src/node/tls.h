@@ -10,7 +10,7 @@
 #include "base/status.h"
 
 struct tls_options {
-    const char *ca_file;   /* PEM; who may sign the other side; NULL only where no certificate is asked for */
+    const char *ca_file; /* PEM; who may sign the other side; NULL = no certificate is asked for */
     const char *cert_file; /* PEM chain */
     const char *key_file;  /* PEM; refused when readable by group or others */
     bool requires_client_cert;

@@ -57,14 +57,14 @@ struct raft_run {
 
 struct raft_config {
     node_id id;
-    uint64_t seed; /* of the timeouts */
-    time_ms election_timeout_ms;   /* lower bound; each timeout is drawn from [t, 2t) */
+    uint64_t seed;               /* of the timeouts */
+    time_ms election_timeout_ms; /* lower bound; each timeout is drawn from [t, 2t) */
     time_ms heartbeat_interval_ms;
     uint64_t uncommitted_bytes_max;
-    uint64_t inflight_bytes_max;  /* per peer */
-    uint32_t inflight_count_max;  /* per peer */
-    uint32_t append_bytes_max;    /* per message; one whole entry always fits */
-    uint32_t append_count_max;    /* per message */
+    uint64_t inflight_bytes_max; /* per peer */
+    uint32_t inflight_count_max; /* per peer */
+    uint32_t append_bytes_max;   /* per message; one whole entry always fits */
+    uint32_t append_count_max;   /* per message */
 
     /*
      * The last index of as many entries from `first` (at most up to `last`) as fit into
@@ -89,8 +89,8 @@ struct raft_recovered {
     const struct raft_run *runs; /* of the entries held, in order; borrowed */
     size_t run_count;
     const struct membership *committed_membership; /* borrowed; of snapshot or configuration */
-    raft_index committed_membership_index;         /* 0 = from configuration: not yet bootstrapped */
-    const struct membership *latest_membership;    /* NULL = the same */
+    raft_index committed_membership_index;      /* 0 = from configuration: not yet bootstrapped */
+    const struct membership *latest_membership; /* NULL = the same */
     raft_index latest_membership_index;
     raft_index commit_index; /* known committed: at least the snapshot's */
 };
@@ -136,7 +136,7 @@ struct raft_event {
         } read;
         struct {
             uint64_t hard_state_generation; /* all up to this are durable */
-            raft_term last_term;  /* (term, index) of the newest durable entry; counts only */
+            raft_term last_term;   /* (term, index) of the newest durable entry; counts only */
             raft_index last_index; /* while the log still holds that pair; 0 = no news */
         } persisted;
         struct {
@@ -202,8 +202,8 @@ struct raft_effects {
     raft_index truncate_from; /* drop this entry and all after; 0 = no */
 
     enum raft_append_kind append_kind;
-    raft_term append_term;     /* of our own entries; received ones carry theirs */
-    raft_index append_first;   /* first entry to append */
+    raft_term append_term;   /* of our own entries; received ones carry theirs */
+    raft_index append_first; /* first entry to append */
     raft_index append_last;
 
     struct raft_send *sends;
@@ -271,7 +271,7 @@ struct raft_status {
     raft_index log_last_index;
     raft_index durable_index; /* own log */
     raft_term last_term;
-    bool can_read; /* leader with an own-term commit */
+    bool can_read;     /* leader with an own-term commit */
     size_t peer_count; /* leader only */
     struct raft_peer_status peers[MEMBERS_MAX];
 };

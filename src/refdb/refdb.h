@@ -52,8 +52,8 @@ struct refdb_item {
  */
 struct refdb_result {
     raft_index index;
-    enum rk_status status; /* OK, or the first refusal; EXPIRED when nothing was executed */
-    bool is_replay;        /* the kept result of an earlier entry of this session */
+    enum rk_status status;   /* OK, or the first refusal; EXPIRED when nothing was executed */
+    bool is_replay;          /* the kept result of an earlier entry of this session */
     raft_index replay_index; /* the index first answered, when is_replay */
     size_t item_count;
     const struct refdb_item *items;

@@ -80,16 +80,14 @@ struct storage_recovered {
  * (another cluster, node or newer format), IO, NOMEM.
  */
 enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
-                            struct storage_recovered *ret_recovered,
-                            struct errmsg *why) MUST_USE;
+                            struct storage_recovered *ret_recovered, struct errmsg *why) MUST_USE;
 
 /* Syncs the index, writes a clean checkpoint, releases the lock.  Accepts NULL. */
 void storage_close(struct storage *s);
 
 /* Calls `each` for every entry held from `first` on, in order; stops when it returns false. */
 enum rk_status storage_walk(struct storage *s, raft_index first,
-                            bool (*each)(void *context, const struct entry *entry,
-                                         uint64_t offset),
+                            bool (*each)(void *context, const struct entry *entry, uint64_t offset),
                             void *context, struct errmsg *why) MUST_USE;
 
 /* ---- The log ---- */
@@ -129,8 +127,7 @@ enum rk_status storage_save_state(struct storage *s, const struct storage_state 
  * Thread: any one thread beside the writer.
  */
 enum rk_status storage_read(struct storage *s, raft_index first, raft_index last, size_t bytes_max,
-                            struct buffer *out, raft_index *ret_last,
-                            struct errmsg *why) MUST_USE;
+                            struct buffer *out, raft_index *ret_last, struct errmsg *why) MUST_USE;
 
 raft_index storage_first_index(const struct storage *s);
 raft_index storage_last_index(const struct storage *s);

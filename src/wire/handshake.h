@@ -10,7 +10,7 @@
 #define PROTOCOL_VERSION 1
 
 struct hello {
-    uint32_t version_min, version_max; /* of the protocol */
+    uint32_t version_min, version_max;    /* of the protocol */
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zeros = this node knows none yet */
     node_id sender;
     node_id target; /* whom the sender believes to be talking to */
@@ -18,12 +18,12 @@ struct hello {
     uint64_t incarnation;
     uint64_t boot_count;
     uint64_t features;
-    bool is_empty; /* no log, no vote: may take part in a bootstrap */
+    bool is_empty;                              /* no log, no vote: may take part in a bootstrap */
     char client_address[ADDRESS_BYTES_MAX + 1]; /* where the sender serves RESP and HTTP */
     char http_address[ADDRESS_BYTES_MAX + 1];
 };
 
-void hello_encode(struct buffer *out, const struct hello *hello);     /* payload only */
+void hello_encode(struct buffer *out, const struct hello *hello); /* payload only */
 enum rk_status hello_decode(struct slice payload, struct hello *ret_hello) MUST_USE; /* PROTOCOL */
 
 #endif
