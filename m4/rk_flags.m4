@@ -61,7 +61,8 @@ int rk_optimizing;
 ])
 
 dnl RK_OPTIONAL_LIBRARY(NAME, PREFIX, MODULE, PURPOSE)
-dnl Adds --with-NAME (yes, no, auto). Sets have_NAME, PREFIX_CFLAGS, PREFIX_LIBS and defines HAVE_PREFIX.
+dnl Adds --with-NAME (yes, no, auto). Sets have_NAME, PREFIX_CFLAGS, PREFIX_LIBS; defines
+dnl HAVE_PREFIX.
 AC_DEFUN([RK_OPTIONAL_LIBRARY], [
 AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1], [$4 (default: when found)])], [], [with_$1=auto])
 have_$1=no

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main() of a fuzz target in a build without libFuzzer: gives it each file named on the command line, so
- * that every input that once broke something is tried by make check.
+ * main() of a fuzz target in a build without libFuzzer: gives it each file named on the command
+ * line, so that every input that once broke something is tried by make check.
  *
  * Each file is named on stderr before it is run: after a crash the last name is the culprit.
  */
