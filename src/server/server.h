@@ -32,8 +32,8 @@ struct server_options {
     const char *listen_client;            /* host:port of RESP; NULL = not served; port 0 = any */
     const char *listen_http;              /* host:port of HTTP; NULL = not served; port 0 = any */
     const struct tls_options *client_tls; /* of both ports; NULL = plaintext */
-    unsigned max_clients; /* RESP connections; 0 = CLIENT_CONNECTIONS_MAX_DEFAULT */
-    unsigned max_http;    /* HTTP connections; 0 = HTTP_CONNECTIONS_MAX_DEFAULT */
+    unsigned max_clients;                 /* RESP connections; 0 = CLIENT_CONNECTIONS_MAX_DEFAULT */
+    unsigned max_http;                    /* HTTP connections; 0 = HTTP_CONNECTIONS_MAX_DEFAULT */
 
     /*
      * What a user with this password may do: server_scope bits, 0 = refused.  RESP gives
