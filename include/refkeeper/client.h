@@ -65,8 +65,7 @@ RK_API void rk_options_set_session(struct rk_options *options, int is_used);
 /* 0: stay with the first endpoint that answers; else move to the leader on the first write. */
 RK_API void rk_options_set_prefer_leader(struct rk_options *options, int is_preferred);
 /* Sent as AUTH on each connection; user NULL = password only. */
-RK_API void rk_options_set_auth(struct rk_options *options, const char *user,
-                                const char *password);
+RK_API void rk_options_set_auth(struct rk_options *options, const char *user, const char *password);
 /*
  * Turns on TLS.  The server's certificate must be signed by an authority of `ca_file` (NULL =
  * the system's) and name `server_name` (NULL = the host of the endpoint).  `cert_file` and
@@ -125,8 +124,7 @@ RK_API enum rk_status rk_ref_update(struct rk_client *client, const char *path,
  */
 RK_API enum rk_status rk_ref_txn(struct rk_client *client, const char *path, int is_atomic,
                                  const struct rk_ref_change *changes, size_t count,
-                                 const struct rk_write *write,
-                                 struct rk_ref_results **ret_results,
+                                 const struct rk_write *write, struct rk_ref_results **ret_results,
                                  struct rk_error *ret_error);
 RK_API size_t rk_ref_results_count(const struct rk_ref_results *results);
 RK_API uint64_t rk_ref_results_index(const struct rk_ref_results *results); /* 0 = not said */
@@ -155,12 +153,12 @@ RK_API enum rk_status rk_repo_remove(struct rk_client *client, const char *path,
 RK_API enum rk_status rk_repo_rename(struct rk_client *client, const char *from, const char *to,
                                      int is_prefix, const struct rk_write *write,
                                      uint64_t *ret_index, struct rk_error *ret_error);
-RK_API enum rk_status rk_repo_set_head(struct rk_client *client, const char *path,
-                                       const char *ref, const struct rk_write *write,
-                                       uint64_t *ret_index, struct rk_error *ret_error);
-RK_API enum rk_status rk_repo_freeze(struct rk_client *client, const char *path,
-                                     const char *reason, const struct rk_write *write,
-                                     uint64_t *ret_index, struct rk_error *ret_error);
+RK_API enum rk_status rk_repo_set_head(struct rk_client *client, const char *path, const char *ref,
+                                       const struct rk_write *write, uint64_t *ret_index,
+                                       struct rk_error *ret_error);
+RK_API enum rk_status rk_repo_freeze(struct rk_client *client, const char *path, const char *reason,
+                                     const struct rk_write *write, uint64_t *ret_index,
+                                     struct rk_error *ret_error);
 RK_API enum rk_status rk_repo_thaw(struct rk_client *client, const char *path,
                                    const struct rk_write *write, uint64_t *ret_index,
                                    struct rk_error *ret_error);
@@ -173,8 +171,7 @@ typedef int rk_repo_each(void *context, const char *path, const struct rk_reply 
 
 /* Walks the repositories page by page in order of path; as rk_ref_list. */
 RK_API enum rk_status rk_repo_list(struct rk_client *client, const struct rk_page *page,
-                                   rk_repo_each *each, void *context,
-                                   struct rk_error *ret_error);
+                                   rk_repo_each *each, void *context, struct rk_error *ret_error);
 
 /* ---- Primaries, storages, routes, the cluster ---- */
 
@@ -220,9 +217,9 @@ enum rk_call_flags {
  * Sends any command.  An error reply becomes the status; an array that holds errors is RK_OK.
  * The reply is owned by the caller.  Sizes may be NULL: then arguments are NUL-terminated.
  */
-RK_API enum rk_status rk_call(struct rk_client *client, unsigned flags, int argc,
-                              const char **argv, const size_t *sizes,
-                              struct rk_reply **ret_reply, struct rk_error *ret_error);
+RK_API enum rk_status rk_call(struct rk_client *client, unsigned flags, int argc, const char **argv,
+                              const size_t *sizes, struct rk_reply **ret_reply,
+                              struct rk_error *ret_error);
 RK_API void rk_reply_free(struct rk_reply *reply); /* accepts NULL */
 
 /* The value after `key` in a flat map; NULL when it is not there. */

@@ -25,7 +25,7 @@ enum rk_reaction {
     RK_FIX_CALL,  /* the request is wrong; the same request will fail again */
     RK_RETRY,     /* not executed; may be sent again, here or elsewhere */
     RK_ASK_FIRST, /* may have been executed: resend only under the same session sequence */
-    RK_OPERATOR,  /* a person has to look at this node */
+    RK_OPERATOR   /* a person has to look at this node */
 };
 
 /* clang-format off */

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define RK_OID_TEXT_MAX 64      /* hex digits of a SHA-256 object id */
+#define RK_OID_TEXT_MAX 64 /* hex digits of a SHA-256 object id */
 #define RK_ACTOR_BYTES_MAX 256
 #define RK_MESSAGE_BYTES_MAX 768
 
@@ -32,12 +32,12 @@ extern "C" {
  */
 struct rk_error {
     enum rk_status status;
-    enum rk_reaction reaction;              /* what to do next */
-    char message[RK_MESSAGE_BYTES_MAX];     /* what, where, and what to do; never empty */
-    char endpoint[280];                     /* host:port that answered or failed; "" = none */
+    enum rk_reaction reaction;          /* what to do next */
+    char message[RK_MESSAGE_BYTES_MAX]; /* what, where, and what to do; never empty */
+    char endpoint[280];                 /* host:port that answered or failed; "" = none */
     /* CONFLICT and EXISTS: what the ref is at, since which log index, and by whom */
-    char current_oid[RK_OID_TEXT_MAX + 1];  /* hex, RK_ABSENT, or "" = not said */
-    uint64_t current_index;                 /* 0 = not said */
+    char current_oid[RK_OID_TEXT_MAX + 1]; /* hex, RK_ABSENT, or "" = not said */
+    uint64_t current_index;                /* 0 = not said */
     char current_actor[RK_ACTOR_BYTES_MAX + 1];
 };
 
@@ -56,9 +56,9 @@ struct rk_read {
 
 /* Conditions and attributes of a write.  NULL in a call = none. */
 struct rk_write {
-    const char *actor;      /* who asks; kept with the change and shown to others; NULL = none */
-    const char *storage;    /* refused FENCED unless this storage is the primary; NULL = no check */
-    int has_epoch;          /* refused FENCED unless the primary's epoch is `epoch` */
+    const char *actor;   /* who asks; kept with the change and shown to others; NULL = none */
+    const char *storage; /* refused FENCED unless this storage is the primary; NULL = no check */
+    int has_epoch;       /* refused FENCED unless the primary's epoch is `epoch` */
     uint64_t epoch;
     uint64_t repository_id; /* refused RENAMED or REMOVED unless the path has it; 0 = no check */
 };
@@ -76,8 +76,8 @@ struct rk_repo_spec {
     const char *primary;         /* storage */
     const char *const *replicas; /* further storages */
     size_t replica_count;
-    const char *format;          /* "sha1" or "sha256"; NULL = learned from the first object id */
-    const char *head;            /* NULL = refs/heads/main */
+    const char *format; /* "sha1" or "sha256"; NULL = learned from the first object id */
+    const char *head;   /* NULL = refs/heads/main */
 };
 
 /* What to list.  NULL = from the start, everything; limit 0 = the server's page size. */
