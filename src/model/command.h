@@ -164,9 +164,16 @@ struct command {
 /*
  * Decodes and checks the shape completely: field counts, string bounds, nested items,
  * no trailing bytes.  Text is not interpreted here (a bad ref name is a BADREF result, not
- * a decoding error).
+ * a decoding error), so paths, ref names and storage names may have any size and bytes:
+ * model/refname.h judges them at apply.  What nobody judges later is bounded here: actor,
+ * reason, addresses, zone, counts.
  *
- * Errors: PROTOCOL (malformed), UNSUPPORTED (a tag this binary does not know), TOOLARGE.
+ * Never kept: an oid of zeros in an envelope (OLD_ABSENT and is_delete say that), an
+ * envelope without items, an envelope in an envelope.
+ *
+ * Errors: PROTOCOL (malformed), UNSUPPORTED (a tag or an envelope flag this binary does not
+ * know), TOOLARGE (over COMMAND_BYTES_MAX, for tags 0-3 SEED_COMMAND_BYTES_MAX, or a bound
+ * of base/limits.h).
  */
 enum rk_status command_decode(struct slice bytes, struct command *ret_command) MUST_USE;
 
@@ -186,7 +193,12 @@ void command_inner(const struct command *envelope, struct command *ret_inner);
 enum rk_status ref_update_from_text(struct slice refname, struct slice old_text,
                                     struct slice new_text, struct ref_update *ret_update) MUST_USE;
 
-/* ---- Encoders: each appends one encoded command to `out` ---- */
+/*
+ * ---- Encoders: each appends one encoded command to `out` ----
+ *
+ * Sizes are not checked: what is over a bound becomes bytes that command_decode() refuses.
+ * PRE: flags and tags are known ones; oids have 20 or 32 bytes where they are used.
+ */
 
 void command_encode_ref_update(struct buffer *out, struct slice path, struct slice refname,
                                struct slice old_text, struct slice new_text);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 /*
  * True for a full ref name we accept: at most REFNAME_BYTES_MAX bytes, starts with

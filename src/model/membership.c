@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Membership bytes [docs/DISK_FORMAT.md]:
+ *
+ *   cluster id 16 B, u8 count, then per member: u64 id, u64 incarnation, u8 flags,
+ *   name, peer address, client address, HTTP address (u8 length, bytes each)
+ */
+#include "model/membership.h"
+
+#include "base/assert.h"
+
+#define MEMBER_FLAGS_ALL (MEMBER_VOTER | MEMBER_VOTER_OLD)
+
+const struct member *membership_find(const struct membership *m, node_id id)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        if (m->members[i].id == id) {
+            return &m->members[i];
+        }
+    }
+    return NULL;
+}
+
+const struct member *membership_find_name(const struct membership *m, const char *name)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        if (strcmp(m->members[i].name, name) == 0) {
+            return &m->members[i];
+        }
+    }
+    return NULL;
+}
+
+bool membership_is_voter(const struct membership *m, node_id id)
+{
+    const struct member *member = membership_find(m, id);
+
+    return member != NULL && (member->flags & MEMBER_FLAGS_ALL) != 0;
+}
+
+bool membership_is_joint(const struct membership *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        unsigned votes = m->members[i].flags & MEMBER_FLAGS_ALL;
+
+        if (votes == MEMBER_VOTER || votes == MEMBER_VOTER_OLD) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned membership_voter_count(const struct membership *m)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < m->count; i++) {
+        count += (m->members[i].flags & MEMBER_VOTER) != 0;
+    }
+    return count;
+}
+
+/* A name not known yet ("") is nobody's. */
+static bool name_is_taken(const struct membership *m, const char *name)
+{
+    return name[0] != '\0' && membership_find_name(m, name) != NULL;
+}
+
+enum rk_status membership_add(struct membership *m, const struct member *member)
+{
+    unsigned slot = m->count;
+
+    PRE(member->id != 0);
+    PRE(m->count <= MEMBERS_MAX);
+    if (membership_find(m, member->id) != NULL || name_is_taken(m, member->name)) {
+        return RK_EXISTS;
+    }
+    if (m->count == MEMBERS_MAX) {
+        return RK_TOOLARGE;
+    }
+    while (slot > 0 && m->members[slot - 1].id > member->id) {
+        m->members[slot] = m->members[slot - 1];
+        slot--;
+    }
+    m->members[slot] = *member;
+    m->count++;
+    return RK_OK;
+}
+
+static void put_text(struct buffer *out, const char *text, size_t size_max)
+{
+    size_t size = strnlen(text, size_max + 1);
+
+    PRE(size <= size_max);
+    buffer_put_u8(out, (uint8_t)size);
+    buffer_put(out, text, size);
+}
+
+void membership_encode(struct buffer *out, const struct membership *m)
+{
+    PRE(m->count <= MEMBERS_MAX);
+    buffer_put(out, m->cluster_id, CLUSTER_ID_BYTES);
+    buffer_put_u8(out, (uint8_t)m->count);
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct member *member = &m->members[i];
+
+        buffer_put_u64(out, member->id);
+        buffer_put_u64(out, member->incarnation);
+        buffer_put_u8(out, (uint8_t)member->flags);
+        put_text(out, member->name, NODE_NAME_BYTES_MAX);
+        put_text(out, member->peer_address, ADDRESS_BYTES_MAX);
+        put_text(out, member->client_address, ADDRESS_BYTES_MAX);
+        put_text(out, member->http_address, ADDRESS_BYTES_MAX);
+    }
+}
+
+/* Text with a NUL inside would come back shorter than it came in, so it fails the reader. */
+static void read_text(struct reader *in, char *ret_text, size_t size_max)
+{
+    uint8_t size = reader_u8(in);
+    struct slice text = reader_bytes(in, size);
+
+    if (text.size > size_max || (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)) {
+        in->failed = true;
+        return;
+    }
+    if (text.size > 0) {
+        memcpy(ret_text, text.data, text.size);
+    }
+    ret_text[text.size] = '\0';
+}
+
+static void read_member(struct reader *in, struct member *ret_member)
+{
+    ret_member->id = reader_u64(in);
+    ret_member->incarnation = reader_u64(in);
+    ret_member->flags = reader_u8(in);
+    read_text(in, ret_member->name, NODE_NAME_BYTES_MAX);
+    read_text(in, ret_member->peer_address, ADDRESS_BYTES_MAX);
+    read_text(in, ret_member->client_address, ADDRESS_BYTES_MAX);
+    read_text(in, ret_member->http_address, ADDRESS_BYTES_MAX);
+    if (ret_member->id == 0 || (ret_member->flags & ~(unsigned)MEMBER_FLAGS_ALL) != 0) {
+        in->failed = true;
+    }
+}
+
+enum rk_status membership_decode(struct reader *in, struct membership *ret_m)
+{
+    struct membership m = { .count = 0 };
+    struct slice cluster_id = reader_bytes(in, CLUSTER_ID_BYTES);
+    unsigned count = reader_u8(in);
+    node_id last_id = 0;
+
+    if (in->failed || count > MEMBERS_MAX) {
+        return RK_PROTOCOL;
+    }
+    memcpy(m.cluster_id, cluster_id.data, CLUSTER_ID_BYTES);
+    for (unsigned i = 0; i < count; i++) {
+        struct member member = { .id = 0 };
+
+        read_member(in, &member);
+        if (in->failed || member.id <= last_id || membership_add(&m, &member) != RK_OK) {
+            return RK_PROTOCOL;
+        }
+        last_id = member.id;
+    }
+    *ret_m = m;
+    return RK_OK;
+}
