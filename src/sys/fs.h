@@ -26,8 +26,13 @@ enum fs_open_flags {
 };
 
 struct fs_ops {
-    /* Opens (creating with mode 0700 when `create`) a directory. */
+    /*
+     * Opens a directory.  With `create` missing components are made with mode 0700, each
+     * synced into its parent, and a directory that was there must be ours and closed to
+     * others, else EPERM.
+     */
     int (*open_dir)(struct fs *fs, const char *path, bool create, fs_handle *ret_dir);
+    /* Regular files only: ELOOP for a symbolic link, EISDIR for a directory, EINVAL else. */
     int (*open)(struct fs *fs, fs_handle dir, const char *name, unsigned flags,
                 fs_handle *ret_file);
     void (*close)(struct fs *fs, fs_handle handle);
@@ -37,7 +42,10 @@ struct fs_ops {
     int (*write)(struct fs *fs, fs_handle file, uint64_t offset, const void *data, size_t size);
     int (*size)(struct fs *fs, fs_handle file, uint64_t *ret_size);
     int (*truncate)(struct fs *fs, fs_handle file, uint64_t size);
-    /* Allocates space without changing the visible size where the file system can. */
+    /*
+     * Allocates space that reads as zeros, up to offset + size, which the file then has at
+     * least as its size.  ENOTSUP where the file system cannot; ENOSPC may leave a part.
+     */
     int (*allocate)(struct fs *fs, fs_handle file, uint64_t offset, uint64_t size);
     int (*datasync)(struct fs *fs, fs_handle file); /* fdatasync */
     int (*sync_dir)(struct fs *fs, fs_handle dir);
@@ -46,7 +54,8 @@ struct fs_ops {
     /* Calls `each` with every name in the directory except "." and "..", sorted. */
     int (*list)(struct fs *fs, fs_handle dir, void (*each)(void *context, const char *name),
                 void *context);
-    /* Takes an exclusive advisory lock for the life of the handle; EWOULDBLOCK when held. */
+    /* Takes an exclusive advisory lock on a file or directory for the life of the handle;
+     * EWOULDBLOCK when held. */
     int (*lock)(struct fs *fs, fs_handle file);
     int (*free_bytes)(struct fs *fs, fs_handle dir, uint64_t *ret_bytes);
 };
