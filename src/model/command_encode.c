@@ -35,8 +35,8 @@ void command_encode_remove_repo(struct buffer *out, struct slice path)
     buffer_put_string(out, path);
 }
 
-void command_encode_set_primary(struct buffer *out, struct slice storage,
-                                const struct slice *paths, uint32_t count)
+void command_encode_set_primary(struct buffer *out, struct slice storage, const struct slice *paths,
+                                uint32_t count)
 {
     buffer_put_u8(out, COMMAND_SET_PRIMARY);
     buffer_put_string(out, storage);
