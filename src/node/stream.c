@@ -104,19 +104,6 @@ void stream_close(struct stream *s, bool drains)
     }
 }
 
-/* Calls closed() and frees. */
-static void stream_finish(struct stream *s)
-{
-    s->depth++;
-    s->callbacks.closed(s->context, s->cause, s->by_host);
-    if (!s->is_closed) {
-        s->is_closed = true;
-        stream_stop(s);
-        say_goodbye(s);
-    }
-    leave(s);
-}
-
 /* ---- Input ---- */
 
 static void drop_input(struct stream *s, size_t size)
@@ -221,6 +208,22 @@ static void read_turn(struct stream *s)
 
 /* ---- Turns ---- */
 
+/* Calls closed() and frees. */
+static void stream_finish(struct stream *s)
+{
+    if (s->has_last_words && !s->is_paused) {
+        read_turn(s);
+    }
+    if (!s->is_closed) {
+        s->callbacks.closed(s->context, s->cause, s->by_host);
+    }
+    if (!s->is_closed) {
+        s->is_closed = true;
+        stream_stop(s);
+        say_goodbye(s);
+    }
+}
+
 static void become_open(struct stream *s)
 {
     s->phase = STREAM_OPEN;
@@ -312,12 +315,10 @@ static void on_wake(evutil_socket_t fd, short what, void *argument)
     struct stream *s = argument;
 
     (void)fd;
+    s->depth++;
     if (s->phase == STREAM_FAILED) {
         stream_finish(s);
-        return;
-    }
-    s->depth++;
-    if (s->phase != STREAM_OPEN) {
+    } else if (s->phase != STREAM_OPEN) {
         if (what & EV_TIMEOUT) {
             stream_fail(s, false,
                         s->phase == STREAM_CONNECTING ? "connect: timed out"

@@ -48,6 +48,7 @@ struct stream {
     bool read_wants_write; /* TLS cannot read before it has written */
     bool write_wants_read; /* and the reverse */
     bool is_tls_broken;    /* after a fatal error nothing may be asked of it */
+    bool has_last_words;   /* writing failed: what the other side said before may be unread */
     bool by_host;
     unsigned depth; /* callbacks under way: the stream outlives them */
     struct event reading, writing;

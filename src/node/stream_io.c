@@ -68,6 +68,7 @@ static enum stream_result plain_write(struct stream *s, size_t *ret_size)
     if (errno == EAGAIN) {
         return wait_to_write(s);
     }
+    s->has_last_words = true;
     return fail_by_errno(s, "write", errno);
 }
 

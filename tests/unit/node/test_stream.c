@@ -19,10 +19,10 @@
 struct side {
     struct stream *stream; /* NULL once closed */
     struct buffer received;
-    size_t consumes;      /* per call at most; 0 = everything */
-    size_t closes_at;     /* closes itself when it holds this much; 0 = never */
-    bool pauses;          /* after each input */
-    bool keeps_all;       /* consumes nothing */
+    size_t consumes;  /* per call at most; 0 = everything */
+    size_t closes_at; /* closes itself when it holds this much; 0 = never */
+    bool pauses;      /* after each input */
+    bool keeps_all;   /* consumes nothing */
     bool is_opened, is_closed, by_host;
     size_t calls, largest;
     char cause[128];
