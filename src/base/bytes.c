@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/heap.h"
 
 int slice_compare(struct slice a, struct slice b)
@@ -105,6 +106,15 @@ void buffer_put_string(struct buffer *b, struct slice s)
     buffer_put_slice(b, s);
 }
 
+void buffer_put_text(struct buffer *b, const char *text)
+{
+    size_t size = strlen(text);
+
+    PRE(size <= UINT8_MAX);
+    buffer_put_u8(b, (uint8_t)size);
+    buffer_put(b, text, size);
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...)
 {
     va_list args;
@@ -191,4 +201,19 @@ struct slice reader_string(struct reader *r, size_t size_bytes_max)
         return SLICE_NONE;
     }
     return reader_bytes(r, size);
+}
+
+void reader_text(struct reader *r, char *ret_text, size_t size_bytes_max)
+{
+    struct slice text = reader_bytes(r, reader_u8(r));
+
+    if (text.size > size_bytes_max ||
+        (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)) {
+        r->failed = true;
+        text = SLICE_NONE;
+    }
+    if (text.size > 0) {
+        memcpy(ret_text, text.data, text.size);
+    }
+    ret_text[text.size] = '\0';
 }

@@ -72,6 +72,7 @@ void buffer_put_u16(struct buffer *b, uint16_t value);
 void buffer_put_u32(struct buffer *b, uint32_t value);
 void buffer_put_u64(struct buffer *b, uint64_t value);
 void buffer_put_string(struct buffer *b, struct slice s); /* u32 length, bytes */
+void buffer_put_text(struct buffer *b, const char *text); /* u8 length, bytes; PRE: <= 255 */
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Removes `size` bytes from the front. */
@@ -107,6 +108,10 @@ uint32_t reader_u32(struct reader *r);
 uint64_t reader_u64(struct reader *r);
 struct slice reader_bytes(struct reader *r, size_t size);            /* borrowed from the input */
 struct slice reader_string(struct reader *r, size_t size_bytes_max); /* u32 length, bytes */
+
+/* What buffer_put_text() wrote, NUL-terminated; longer text or a NUL inside fails the reader. */
+void reader_text(struct reader *r, char *ret_text, size_t size_bytes_max);
+
 static inline size_t reader_left(const struct reader *r)
 {
     return r->failed ? 0 : r->size - r->offset;

@@ -33,9 +33,12 @@
 #define REPLICAS_MAX 32                   /* storages of one repository; one more = TOOLARGE */
 #define BATCH_ITEMS_MAX 20000             /* commands in one envelope, paths in one SetPrimary */
 #define CLUSTER_ID_BYTES 16
+#define RAFT_TERM_MAX (1ULL << 60)        /* a larger term of a peer is a lie, not an election */
+#define RAFT_INDEX_MAX (1ULL << 60)       /* likewise; leaves room for sums without overflow */
 
-#define FRAME_HEADER_BYTES 12                         /* length, type, flags, crc [PROTOCOL.md] */
+#define FRAME_HEADER_BYTES 12                         /* length, type, flags, head, crc [PROTOCOL.md] */
 #define FRAME_BYTES_MAX (16 * MIB)                    /* payload; longer = connection closed */
+#define HELLO_BYTES_MAX (4 * KIB)                     /* payload of the first frame; likewise */
 
 /* ---- SOFT: consensus ---------------------------------------------------- */
 

@@ -87,15 +87,6 @@ enum rk_status membership_add(struct membership *m, const struct member *member)
     return RK_OK;
 }
 
-static void put_text(struct buffer *out, const char *text, size_t size_max)
-{
-    size_t size = strnlen(text, size_max + 1);
-
-    PRE(size <= size_max);
-    buffer_put_u8(out, (uint8_t)size);
-    buffer_put(out, text, size);
-}
-
 void membership_encode(struct buffer *out, const struct membership *m)
 {
     PRE(m->count <= MEMBERS_MAX);
@@ -107,27 +98,11 @@ void membership_encode(struct buffer *out, const struct membership *m)
         buffer_put_u64(out, member->id);
         buffer_put_u64(out, member->incarnation);
         buffer_put_u8(out, (uint8_t)member->flags);
-        put_text(out, member->name, NODE_NAME_BYTES_MAX);
-        put_text(out, member->peer_address, ADDRESS_BYTES_MAX);
-        put_text(out, member->client_address, ADDRESS_BYTES_MAX);
-        put_text(out, member->http_address, ADDRESS_BYTES_MAX);
+        buffer_put_text(out, member->name);
+        buffer_put_text(out, member->peer_address);
+        buffer_put_text(out, member->client_address);
+        buffer_put_text(out, member->http_address);
     }
-}
-
-/* Text with a NUL inside would come back shorter than it came in, so it fails the reader. */
-static void read_text(struct reader *in, char *ret_text, size_t size_max)
-{
-    uint8_t size = reader_u8(in);
-    struct slice text = reader_bytes(in, size);
-
-    if (text.size > size_max || (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)) {
-        in->failed = true;
-        return;
-    }
-    if (text.size > 0) {
-        memcpy(ret_text, text.data, text.size);
-    }
-    ret_text[text.size] = '\0';
 }
 
 static void read_member(struct reader *in, struct member *ret_member)
@@ -135,10 +110,10 @@ static void read_member(struct reader *in, struct member *ret_member)
     ret_member->id = reader_u64(in);
     ret_member->incarnation = reader_u64(in);
     ret_member->flags = reader_u8(in);
-    read_text(in, ret_member->name, NODE_NAME_BYTES_MAX);
-    read_text(in, ret_member->peer_address, ADDRESS_BYTES_MAX);
-    read_text(in, ret_member->client_address, ADDRESS_BYTES_MAX);
-    read_text(in, ret_member->http_address, ADDRESS_BYTES_MAX);
+    reader_text(in, ret_member->name, NODE_NAME_BYTES_MAX);
+    reader_text(in, ret_member->peer_address, ADDRESS_BYTES_MAX);
+    reader_text(in, ret_member->client_address, ADDRESS_BYTES_MAX);
+    reader_text(in, ret_member->http_address, ADDRESS_BYTES_MAX);
     if (ret_member->id == 0 || (ret_member->flags & ~(unsigned)MEMBER_FLAGS_ALL) != 0) {
         in->failed = true;
     }

@@ -2,8 +2,11 @@
 /*
  * Frames between nodes [docs/PROTOCOL.md]:
  *
- *   u32 payload length, u8 type, u8 flags, u16 zero, u32 crc, payload
+ *   u32 payload length, u8 type, u8 flags, u16 head, u32 crc, payload
  *   crc = CRC-32 over the first 8 header bytes and the payload
+ *
+ * With FRAME_ENTRIES the crc covers only the first `head` bytes of the payload: what follows
+ * are log entries, which carry their own.  Without it `head` is zero.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
@@ -19,6 +22,10 @@ enum frame_type {
     FRAME_FORWARD_REPLY = 5, /* leader -> follower: where they went */
 };
 
+enum frame_flags {
+    FRAME_ENTRIES = 1 << 0, /* only of FRAME_MESSAGE */
+};
+
 struct frame {
     enum frame_type type;
     uint8_t flags;
@@ -28,10 +35,13 @@ struct frame {
 enum frame_verdict {
     FRAME_GOOD,
     FRAME_SHORT, /* more bytes are needed: *ret_need in total */
-    FRAME_BAD,   /* oversized, unknown type, non-zero reserved bits, CRC mismatch: close */
+    FRAME_BAD,   /* oversized, unknown type, unknown flags, impossible head, CRC mismatch: close */
 };
 
-/* Judges the first frame of `input`; *ret_used is its whole length when GOOD. */
+/*
+ * Judges the first frame of `input`; *ret_used is its whole length when GOOD.
+ * *ret_need never exceeds what a good header announces, so a receiver may make room for it.
+ */
 enum frame_verdict frame_decode(struct slice input, struct frame *ret_frame, size_t *ret_used,
                                 size_t *ret_need);
 
@@ -43,8 +53,14 @@ void frame_end(struct buffer *out, size_t start);
 
 /*
  * The same for a payload whose tail is not copied into `out` but sent right behind it
- * (entries as they lie in memory).
+ * (a chunk of a snapshot).
  */
 void frame_end_with_tail(struct buffer *out, size_t start, struct slice tail);
+
+/*
+ * The same for a tail of `tail_bytes` that is a run of encoded log entries, which is not
+ * read: each entry is checked by its own CRC.  Only for an APPEND_ENTRIES message.
+ */
+void frame_end_with_entries(struct buffer *out, size_t start, size_t tail_bytes);
 
 #endif

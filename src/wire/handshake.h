@@ -8,6 +8,7 @@
 #include "model/types.h"
 
 #define PROTOCOL_VERSION 1
+#define HELLO_REFUSAL_TEXT_BYTES_MAX 255 /* longer text is cut */
 
 struct hello {
     uint32_t version_min, version_max;    /* of the protocol */
@@ -23,7 +24,29 @@ struct hello {
     char http_address[ADDRESS_BYTES_MAX + 1];
 };
 
-void hello_encode(struct buffer *out, const struct hello *hello); /* payload only */
-enum rk_status hello_decode(struct slice payload, struct hello *ret_hello) MUST_USE; /* PROTOCOL */
+/* Appends the payload of a FRAME_HELLO. */
+void hello_encode(struct buffer *out, const struct hello *hello);
+
+/*
+ * Judges form, not content: whether the two belong together is the transport's question.
+ * A HELLO of a newer version may have more bytes and flags at its end; they are ignored.
+ * Errors: PROTOCOL.
+ */
+enum rk_status hello_decode(struct slice payload, struct hello *ret_hello) MUST_USE;
+
+/* The version both speak, the highest; 0 = none. */
+uint32_t hello_version(const struct hello *ours, const struct hello *theirs);
+
+/* The payload of a FRAME_HELLO_REFUSED: why, for the other side's log. */
+struct hello_refusal {
+    enum rk_status status;
+    char text[HELLO_REFUSAL_TEXT_BYTES_MAX + 1];
+};
+
+void hello_refusal_encode(struct buffer *out, enum rk_status status, const char *text);
+
+/* Errors: PROTOCOL. */
+enum rk_status hello_refusal_decode(struct slice payload,
+                                    struct hello_refusal *ret_refusal) MUST_USE;
 
 #endif

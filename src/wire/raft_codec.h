@@ -9,7 +9,8 @@
 /*
  * Appends the payload of a FRAME_MESSAGE.  For APPEND_ENTRIES and INSTALL_SNAPSHOT the
  * trailing bytes (entries, chunk) are not appended: send them behind with
- * frame_end_with_tail(); their length is given by u.*.bytes.size.
+ * frame_end_with_entries() or frame_end_with_tail(); their length is u.*.bytes.size, and it
+ * is zero exactly when there are no entries.
  */
 void message_encode(struct buffer *out, const struct message *message);
 
@@ -17,7 +18,10 @@ void message_encode(struct buffer *out, const struct message *message);
  * Decodes and checks everything checkable without state: known type, sizes, entries
  * contiguous with prev_log_index, each CRC, terms not falling, no trailing bytes, and each
  * command decodes [DESIGN 5].  Entries go to `entries`, a caller-owned array that is grown
- * (see message_decoder).  Errors: PROTOCOL, UNSUPPORTED (unknown command: not appended).
+ * (see message_decoder) and reused: slices of the message borrow from `payload`, the
+ * entries stay until the next decode.
+ *
+ * Errors: PROTOCOL, UNSUPPORTED (unknown command: nothing of the message is appended), NOMEM.
  */
 struct message_decoder {
     struct entry *entries;
@@ -27,9 +31,24 @@ enum rk_status message_decode(struct message_decoder *decoder, struct slice payl
                               struct message *ret_message) MUST_USE;
 void message_decoder_release(struct message_decoder *decoder);
 
-/* FRAME_FORWARD: u64 first token, u32 count, then each command as a string. */
+/*
+ * FRAME_FORWARD: u64 first token, u32 count, then each command as a string; append them with
+ * buffer_put_string().
+ */
 void forward_begin(struct buffer *out, uint64_t first_token, uint32_t count);
-/* FRAME_FORWARD_REPLY: u64 first token, u32 count, u32 status, u64 term, u64 first index. */
+
+/*
+ * Checks the framing only; walk the commands with command_next_string() and decode each as
+ * any proposal.  Errors: PROTOCOL.
+ */
+enum rk_status forward_decode(struct slice payload, uint64_t *ret_first_token, uint32_t *ret_count,
+                              struct slice *ret_commands) MUST_USE;
+
+/*
+ * FRAME_FORWARD_REPLY: u64 first token, u32 count, u64 term, u64 first index, status word.
+ * Statuses travel as words, so that the list of them may grow: those that share a word come
+ * back as the first one with it, a word of a newer version as UNKNOWN.
+ */
 struct forward_reply {
     uint64_t first_token;
     uint32_t count;
@@ -38,8 +57,7 @@ struct forward_reply {
     raft_index first_index;
 };
 void forward_reply_encode(struct buffer *out, const struct forward_reply *reply);
-enum rk_status forward_reply_decode(struct slice payload, struct forward_reply *ret_reply) MUST_USE;
-enum rk_status forward_decode(struct slice payload, uint64_t *ret_first_token, uint32_t *ret_count,
-                              struct slice *ret_commands) MUST_USE;
+enum rk_status forward_reply_decode(struct slice payload,
+                                    struct forward_reply *ret_reply) MUST_USE; /* PROTOCOL */
 
 #endif
