@@ -36,7 +36,7 @@
 #define RAFT_TERM_MAX (1ULL << 60)        /* a larger term of a peer is a lie, not an election */
 #define RAFT_INDEX_MAX (1ULL << 60)       /* likewise; leaves room for sums without overflow */
 
-#define FRAME_HEADER_BYTES 12                         /* length, type, flags, head, crc [PROTOCOL.md] */
+#define FRAME_HEADER_BYTES 12                         /* length, type, flags, head, crc */
 #define FRAME_BYTES_MAX (16 * MIB)                    /* payload; longer = connection closed */
 #define HELLO_BYTES_MAX (4 * KIB)                     /* payload of the first frame; likewise */
 

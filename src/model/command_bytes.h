@@ -8,7 +8,8 @@
  *   16 noop, 26 open session   nothing
  *   17 membership              model/membership.c
  *   18 envelope                below
- *   19 create repo             string path, primary, u8 format, string head, u32 n, n strings
+ *   19 create repo             string path, string primary, u8 format, string head,
+ *                              u32 n, n strings
  *   20 rename repo             u8 is_prefix, string from, string to
  *   21 set head                string path, string refname
  *   22 set state               string path, u8 state, string reason

@@ -16,18 +16,24 @@ static uint32_t entry_crc(const uint8_t *header, struct slice command)
     return (uint32_t)crc;
 }
 
+void entry_seal(uint8_t *at, raft_term term, raft_index index, size_t command_bytes)
+{
+    PRE(index > 0);
+    PRE(command_bytes <= COMMAND_BYTES_MAX);
+    put_be64(at, term);
+    put_be64(at + 8, index);
+    put_be32(at + 16, entry_crc(at, slice_of(at + ENTRY_HEADER_BYTES, command_bytes)));
+    put_be32(at + 20, (uint32_t)command_bytes);
+}
+
 void entry_encode(struct buffer *out, const struct entry *e)
 {
-    uint8_t header[ENTRY_HEADER_BYTES];
+    static const uint8_t header[ENTRY_HEADER_BYTES];
+    size_t start = out->size;
 
-    PRE(e->index > 0);
-    PRE(e->command.size <= COMMAND_BYTES_MAX);
-    put_be64(header, e->term);
-    put_be64(header + 8, e->index);
-    put_be32(header + 16, entry_crc(header, e->command));
-    put_be32(header + 20, (uint32_t)e->command.size);
     buffer_put(out, header, sizeof header);
     buffer_put_slice(out, e->command);
+    entry_seal(out->data + start, e->term, e->index, e->command.size);
 }
 
 static bool header_is_zero(const uint8_t *header)

@@ -30,6 +30,12 @@ static inline size_t entry_size(const struct entry *e)
 /* Appends the encoded entry to `out`. */
 void entry_encode(struct buffer *out, const struct entry *e);
 
+/*
+ * Writes the header in front of a command that already lies at `at` + ENTRY_HEADER_BYTES:
+ * the leader encodes in place, once.
+ */
+void entry_seal(uint8_t *at, raft_term term, raft_index index, size_t command_bytes);
+
 enum entry_verdict {
     ENTRY_GOOD,
     ENTRY_SHORT,  /* the input ends inside the entry */

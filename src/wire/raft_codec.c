@@ -6,18 +6,19 @@
  *
  * and goes on, by code (1-9 in the order of MESSAGE_LIST):
  *
- *   1 request_vote            u64 last_log_index, u64 last_log_term      flags 1 pre-vote 2 transfer
- *   2 request_vote_reply      -                                          flags 1 pre-vote 2 granted
+ *   1 request_vote            u64 last_log_index, u64 last_log_term
+ *                             flags: 1 pre-vote, 2 transfer
+ *   2 request_vote_reply      -        flags: 1 pre-vote, 2 granted
  *   3 append_entries          u64 prev_log_index, u64 prev_log_term, u64 leader_commit,
  *                             u64 read_sequence, u32 count, u32 bytes, entries
  *   4 append_entries_reply    u64 match_index, u64 reject_index, u64 conflict_index,
  *                             u64 conflict_term, u64 last_log_index, u64 read_sequence
- *                                                                        flags 1 success
+ *                             flags: 1 success
  *   5 install_snapshot        u64 last_index, u64 last_term, u64 offset, u64 file_bytes,
- *                             u32 bytes, chunk                           flags 1 last
- *   6 install_snapshot_reply  u64 last_index, u64 stored_bytes           flags 1 installed
+ *                             u32 bytes, chunk        flags: 1 last
+ *   6 install_snapshot_reply  u64 last_index, u64 stored_bytes        flags: 1 installed
  *   7 read_index              u64 token
- *   8 read_index_reply        u64 token, u64 read_index                  flags 1 ok
+ *   8 read_index_reply        u64 token, u64 read_index        flags: 1 ok
  *   9 timeout_now             -
  */
 #include "wire/raft_codec.h"
