@@ -64,13 +64,13 @@
 #define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = dropped, probed anew */
 #define PEER_RECONNECT_MS_MIN 20
 #define PEER_RECONNECT_MS_MAX 1000
-#define PEER_PENDING_MAX 64                  /* inbound, not authenticated; one more drops the oldest */
+#define PEER_PENDING_MAX 64                  /* not authenticated; one more drops the oldest */
 #define PEER_HELLO_BYTES_MAX (4 * KIB)       /* a frame before authentication; longer = closed */
-#define PEER_USER_TIMEOUT_MS 10000           /* sent data unacknowledged by then = connection lost */
+#define PEER_USER_TIMEOUT_MS 10000           /* unacknowledged by then = connection lost */
 #define HANDSHAKE_TIMEOUT_MS 5000            /* peer or TLS handshake; over = closed */
 #define LISTENER_RETRY_MS 250                /* out of descriptors: accepting again after this */
 #define LOG_REPEAT_MS 10000                  /* the same warning is written once in this time */
-#define STREAM_READ_BYTES_MAX (256 * KIB)    /* read from one connection before the next has its turn */
+#define STREAM_READ_BYTES_MAX (256 * KIB)    /* of one connection before the next has its turn */
 #define STREAM_SHARED_BYTES_MIN (1 * KIB)    /* fewer bytes are copied rather than gathered */
 #define PROPOSAL_TIMEOUT_MS_DEFAULT 10000    /* a write without outcome by then = UNKNOWN */
 #define READ_TIMEOUT_MS_DEFAULT 5000         /* a linearizable read by then = NOLEADER */
