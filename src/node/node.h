@@ -41,7 +41,8 @@ struct node_options {
     uint64_t log_compact_bytes;
     time_ms snapshot_interval_ms;
     uint64_t trailing_entries;
-    uint64_t seed; /* 0 = from entropy */
+    uint64_t seed;   /* 0 = from entropy */
+    bool is_tracing; /* log each decision of the core at debug level */
     /* One line for the log; levels as in daemon/logging. */
     void (*log)(void *context, int level, const char *text);
     void *log_context;
@@ -103,7 +104,11 @@ typedef void (*node_readable_fn)(void *context, enum rk_status status);
 enum rk_status node_read(struct node *n, enum node_consistency consistency, raft_index min_index,
                          node_readable_fn done, void *context) MUST_USE;
 
+/* Valid until the next turn: a snapshot install replaces it. */
 const struct refdb *node_refdb(const struct node *n);
+
+/* Starts a snapshot now.  False when one is under way or nothing is new. */
+bool node_take_snapshot(struct node *n);
 
 /* ---- Turns ---- */
 

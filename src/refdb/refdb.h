@@ -70,6 +70,9 @@ enum rk_status refdb_apply(struct refdb *db, const struct entry *entry,
 raft_index refdb_applied_index(const struct refdb *db);
 raft_term refdb_applied_term(const struct refdb *db);
 
+/* Replicated time: the newest cluster_ms an applied envelope carried; 0 = none yet. */
+int64_t refdb_cluster_ms(const struct refdb *db);
+
 /* ---- Questions.  Returned pointers and slices are valid until the next apply ---- */
 
 struct refdb_repository {

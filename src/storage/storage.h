@@ -31,7 +31,7 @@ struct storage;
 
 /* ---- Identity and hard state: the contents of raft-state.dat ---- */
 
-struct storage_state {
+struct persistent_state {
     raft_term current_term;
     node_id voted_for;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zeros = not yet bootstrapped */
@@ -60,7 +60,7 @@ struct storage_options {
 
 struct storage_recovered {
     bool is_new; /* an empty directory: a fresh incarnation was minted and is durable */
-    struct storage_state state;
+    struct persistent_state state;
     raft_index snapshot_last_index; /* newest valid snapshot; 0 = none */
     raft_term snapshot_last_term;
     raft_index log_first_index; /* last + 1 when empty */
@@ -117,7 +117,7 @@ enum rk_status storage_tick(struct storage *s, time_ms now_ms, struct errmsg *wh
 enum rk_status storage_truncate(struct storage *s, raft_index from, struct errmsg *why) MUST_USE;
 
 /* Both slots are durable on return. */
-enum rk_status storage_save_state(struct storage *s, const struct storage_state *state,
+enum rk_status storage_save_state(struct storage *s, const struct persistent_state *state,
                                   struct errmsg *why) MUST_USE;
 
 /*

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who we are, who the others are, and when a first election may begin.  [DESIGN 5]
+ *
+ * Each data directory has an incarnation, minted at its first start.  The first entry of the
+ * log fixes a random cluster id and every member's incarnation; from then on a directory
+ * that was wiped, swapped or put back from an old copy is refused under its old name.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "node/node_internal.h"
+#include "sys/entropy.h"
+
+static bool is_known(const uint8_t cluster_id[CLUSTER_ID_BYTES])
+{
+    static const uint8_t unknown[CLUSTER_ID_BYTES];
+
+    return memcmp(cluster_id, unknown, CLUSTER_ID_BYTES) != 0;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%s", from == NULL ? "" : from);
+}
+
+void identity_fill_hello(void *context, struct hello *hello)
+{
+    const struct node *n = context;
+
+    *hello = (struct hello){
+        .version_min = PROTOCOL_VERSION,
+        .version_max = PROTOCOL_VERSION,
+        .sender = n->state.id,
+        .incarnation = n->state.incarnation,
+        .boot_count = n->state.boot_count,
+        .is_empty = n->is_empty,
+    };
+    memcpy(hello->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
+    copy_text(hello->sender_name, sizeof hello->sender_name, n->options.name);
+    copy_text(hello->client_address, sizeof hello->client_address, n->options.advertise_client);
+    copy_text(hello->http_address, sizeof hello->http_address, n->options.advertise_http);
+}
+
+const struct peer_identity *identity_find(const struct node *n, node_id id)
+{
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if (n->peers[i].id == id) {
+            return &n->peers[i];
+        }
+    }
+    return NULL;
+}
+
+enum rk_status identity_check_hello(void *context, const struct hello *hello, struct errmsg *why)
+{
+    const struct node *n = context;
+    const struct member *member = membership_find(raft_membership(n->raft), hello->sender);
+    const struct peer_identity *seen = identity_find(n, hello->sender);
+
+    if (is_known(n->state.cluster_id) && is_known(hello->cluster_id) &&
+        memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) != 0) {
+        errmsg_set(why, "%s belongs to another cluster; check its data directory and members",
+                   hello->sender_name);
+        return RK_FOREIGN;
+    }
+    if (member == NULL) {
+        errmsg_set(why, "%s is no member of this cluster", hello->sender_name);
+        return RK_FOREIGN;
+    }
+    if (member->incarnation != 0 && member->incarnation != hello->incarnation) {
+        errmsg_set(why,
+                   "%s has another data directory than the one this cluster knows; "
+                   "it must be replaced as a member, not restarted empty",
+                   hello->sender_name);
+        return RK_FOREIGN;
+    }
+    if (seen != NULL && seen->incarnation == hello->incarnation &&
+        hello->boot_count < seen->boot_count) {
+        errmsg_set(why, "the data directory of %s was put back from an older copy",
+                   hello->sender_name);
+        return RK_FOREIGN;
+    }
+    return RK_OK;
+}
+
+void identity_opened(struct node *n, node_id peer, const struct hello *hello)
+{
+    struct peer_identity *p = NULL;
+
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if (n->peers[i].id == peer) {
+            p = &n->peers[i];
+        }
+    }
+    if (p == NULL) {
+        if (n->peer_count == MEMBERS_MAX) {
+            return;
+        }
+        p = &n->peers[n->peer_count++];
+    }
+    p->id = peer;
+    p->is_empty = hello->is_empty;
+    p->incarnation = hello->incarnation;
+    p->boot_count = hello->boot_count;
+    copy_text(p->client_address, sizeof p->client_address, hello->client_address);
+    copy_text(p->http_address, sizeof p->http_address, hello->http_address);
+}
+
+bool identity_may_bootstrap(const struct node *n)
+{
+    const struct membership *m = raft_membership(n->raft);
+
+    if (!n->is_empty || n->is_bootstrap_sent || is_known(n->state.cluster_id)) {
+        return false;
+    }
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct peer_identity *p = identity_find(n, m->members[i].id);
+
+        if (m->members[i].id == n->state.id) {
+            continue;
+        }
+        if (p == NULL || !p->is_empty || !transport_is_connected(n->transport, p->id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void identity_first_membership(struct node *n, struct membership *ret_membership)
+{
+    *ret_membership = *raft_membership(n->raft);
+    entropy_fill(ret_membership->cluster_id, CLUSTER_ID_BYTES);
+    for (unsigned i = 0; i < ret_membership->count; i++) {
+        struct member *m = &ret_membership->members[i];
+        const struct peer_identity *p = identity_find(n, m->id);
+
+        if (m->id == n->state.id) {
+            m->incarnation = n->state.incarnation;
+            copy_text(m->client_address, sizeof m->client_address, n->options.advertise_client);
+            copy_text(m->http_address, sizeof m->http_address, n->options.advertise_http);
+        } else if (p != NULL) {
+            m->incarnation = p->incarnation;
+            copy_text(m->client_address, sizeof m->client_address, p->client_address);
+            copy_text(m->http_address, sizeof m->http_address, p->http_address);
+        }
+    }
+}
+
+void identity_learned(struct node *n, const struct membership *membership, raft_index index)
+{
+    memcpy(n->state.cluster_id, membership->cluster_id, CLUSTER_ID_BYTES);
+    n->state.committed_membership = *membership;
+    n->state.committed_membership_index = index;
+    n->state.latest_membership = *membership;
+    n->state.latest_membership_index = index;
+    writer_save_state(n->writer, &n->state, n->state_generation);
+    transport_set_members(n->transport, raft_membership(n->raft));
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The running member from inside; for this folder only.  Everything belongs to the loop. */
+#ifndef NODE_NODE_INTERNAL_H
+#define NODE_NODE_INTERNAL_H
+
+#include "node/node.h"
+#include "node/proposals.h"
+#include "node/reads.h"
+#include "node/snapshots.h"
+#include "node/transport.h"
+#include "node/window.h"
+#include "node/worker.h"
+#include "node/writer.h"
+#include "storage/storage.h"
+#include "wire/raft_codec.h"
+
+/* A message that waits for something to become durable. */
+struct held_send {
+    struct raft_send send;
+};
+
+struct node {
+    struct event_base *base;
+    struct node_options options; /* strings are owned copies */
+    struct storage *storage;
+    struct persistent_state state; /* as last handed to the writer */
+    struct writer *writer;
+    struct worker *worker;
+    struct transport *transport;
+    SSL_CTX *peer_tls;
+    struct raft *raft;
+    struct raft_effects effects;
+    struct refdb *refdb;
+    struct window window;
+    struct message_decoder decoder;
+    struct buffer scratch; /* gathers entries of several batches for one frame */
+
+    struct proposals proposals;
+    struct proposal_queue *submitting; /* during a SUBMIT step */
+    struct reads reads;
+    struct snapshots snapshots;
+
+    /* durability, as reported by the writer */
+    uint64_t state_generation; /* newest handed over */
+    uint64_t durable_generation;
+    raft_index log_first_index;
+    raft_index durable_index;
+    raft_term durable_term;
+    struct held_send *held;
+    size_t held_count, held_capacity;
+
+    /* what the core last wanted */
+    raft_index commit_index;
+
+    /* bootstrap */
+    bool is_empty; /* no log, no vote: takes part in a first election */
+    bool is_bootstrap_sent;
+    struct peer_identity {
+        node_id id;
+        bool is_empty;
+        uint64_t incarnation;
+        uint64_t boot_count;
+        char client_address[ADDRESS_BYTES_MAX + 1];
+        char http_address[ADDRESS_BYTES_MAX + 1];
+    } peers[MEMBERS_MAX];
+    size_t peer_count;
+
+    /* replicated time: what the log last said, and when we heard it [DESIGN 5] */
+    int64_t cluster_base_ms;
+    time_ms cluster_heard_ms;
+
+    struct event *timer;
+    time_ms timer_ms; /* when it is armed for; 0 = not */
+    bool has_more;    /* the next turn must not wait */
+    bool is_ready;
+    bool is_stopping, is_stopped;
+    time_ms stop_by_ms;
+    int exit_code;
+
+    void (*flush[4])(void *context);
+    void *flush_context[4];
+    size_t flush_count;
+
+    time_ms started_ms;
+    time_ms leader_heard_ms;
+    raft_term seen_term;
+    node_id seen_leader;
+    enum raft_role seen_role;
+    uint64_t leader_changes_total;
+    struct node_histogram sync, commit;
+};
+
+/* ---- driver.c ---- */
+
+/* Steps the core and carries out what it asks for.  Not from inside itself. */
+void driver_step(struct node *n, const struct raft_event *event);
+
+/* Sends the messages whose need has become durable. */
+void driver_release_held(struct node *n);
+
+/* ---- sending.c ---- */
+
+/* Frames a message, with its entries, towards its receiver.  Lost if not connected. */
+void send_message(struct node *n, const struct message *message);
+
+/* ---- applier.c ---- */
+
+/* Applies what is committed and durable, up to a bound per turn. */
+void applier_turn(struct node *n);
+
+/* ---- identity.c ---- */
+
+void identity_fill_hello(void *context, struct hello *hello);
+enum rk_status identity_check_hello(void *context, const struct hello *hello, struct errmsg *why);
+void identity_opened(struct node *n, node_id peer, const struct hello *hello);
+/* True once all initial members are connected and empty: may the first election begin. */
+bool identity_may_bootstrap(const struct node *n);
+/* The first membership: a fresh cluster id and everyone's incarnation. */
+void identity_first_membership(struct node *n, struct membership *ret_membership);
+/* A membership entry was applied: remember it durably, connect accordingly. */
+void identity_learned(struct node *n, const struct membership *membership, raft_index index);
+const struct peer_identity *identity_find(const struct node *n, node_id id);
+
+/* ---- receiving.c ---- */
+
+extern const struct transport_callbacks node_transport_callbacks;
+
+/* ---- recovery.c ---- */
+
+/* Opens the directory, loads the newest snapshot, makes the core. */
+enum rk_status recovery_open(struct node *n, struct errmsg *why) MUST_USE;
+
+/* ---- node.c ---- */
+
+void node_log(struct node *n, enum node_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Stops the node for good; the first cause wins. */
+void node_halt(struct node *n, int exit_code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void node_turn(struct node *n);
+raft_index node_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,
+                    uint64_t *ret_bytes);
+void node_trace(void *context, const char *text);
+int64_t node_cluster_ms(const struct node *n);
+
+/* ---- status.c ---- */
+
+void histogram_add(struct node_histogram *h, int64_t us);
+void node_count_commit(struct node *n, int64_t us);
+
+#endif

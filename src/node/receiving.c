@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames from the other members to events of the core. */
+#include "node/node_internal.h"
+#include "sys/clock.h"
+
+static void receive_message(struct node *n, node_id peer, struct slice payload)
+{
+    struct message m;
+    struct raft_event event = { .type = RAFT_RECEIVE, .now_ms = clock_monotonic_ms() };
+    enum rk_status status = message_decode(&n->decoder, payload, &m);
+
+    if (status != RK_OK) {
+        node_log(n, NODE_LOG_WARN, "a message of member %llu was dropped: %s",
+                 (unsigned long long)peer, rk_status_text(status));
+        return;
+    }
+    if (m.from != peer || m.to != n->state.id) {
+        node_log(n, NODE_LOG_WARN, "a message of member %llu names another sender or target",
+                 (unsigned long long)peer);
+        return;
+    }
+    if (peer == raft_leader(n->raft)) {
+        n->leader_heard_ms = event.now_ms;
+    }
+    event.u.receive = &m;
+    driver_step(n, &event);
+}
+
+static void receive_forward(struct node *n, node_id peer, struct slice payload)
+{
+    struct forward_reply refusal = { .status = RK_OVERLOADED };
+    struct slice commands;
+    struct buffer *out;
+
+    if (forward_decode(payload, &refusal.first_token, &refusal.count, &commands) != RK_OK) {
+        node_log(n, NODE_LOG_WARN, "forwarded commands of member %llu are malformed",
+                 (unsigned long long)peer);
+        return;
+    }
+    if (proposals_add_forwarded(&n->proposals, peer, refusal.first_token, refusal.count,
+                                commands) == RK_OK) {
+        return;
+    }
+    out = transport_output(n->transport, peer);
+    if (out != NULL) {
+        size_t start = frame_begin(out, FRAME_FORWARD_REPLY);
+
+        forward_reply_encode(out, &refusal);
+        frame_end(out, start);
+    }
+}
+
+static void on_received(void *context, node_id peer, const struct frame *frame)
+{
+    struct node *n = context;
+    struct forward_reply reply;
+
+    if (n->is_stopped) {
+        return;
+    }
+    switch (frame->type) {
+    case FRAME_MESSAGE:
+        receive_message(n, peer, frame->payload);
+        return;
+    case FRAME_FORWARD:
+        receive_forward(n, peer, frame->payload);
+        return;
+    case FRAME_FORWARD_REPLY:
+        if (forward_reply_decode(frame->payload, &reply) == RK_OK) {
+            proposals_forward_replied(n, peer, &reply);
+        }
+        return;
+    case FRAME_HELLO:
+    case FRAME_HELLO_REFUSED:
+        return; /* the transport's own */
+    }
+}
+
+static void on_opened(void *context, node_id peer, const struct hello *hello)
+{
+    struct node *n = context;
+    struct raft_event event = { .type = RAFT_PEER_OPENED, .now_ms = clock_monotonic_ms() };
+
+    identity_opened(n, peer, hello);
+    event.u.peer_opened.peer = peer;
+    driver_step(n, &event);
+}
+
+static void on_closed(void *context, node_id peer, bool by_host)
+{
+    struct node *n = context;
+    struct raft_event event = { .type = RAFT_PEER_CLOSED, .now_ms = clock_monotonic_ms() };
+
+    proposals_peer_lost(n, peer);
+    snapshots_peer_lost(n, peer);
+    if (by_host) {
+        event.u.peer_closed.peer = peer;
+        driver_step(n, &event);
+    }
+}
+
+static void on_log(void *context, int level, const char *text)
+{
+    node_log(context, (enum node_log_level)level, "%s", text);
+}
+
+const struct transport_callbacks node_transport_callbacks = {
+    .fill_hello = identity_fill_hello,
+    .check_hello = identity_check_hello,
+    .opened = on_opened,
+    .closed = on_closed,
+    .received = on_received,
+    .log = on_log,
+};

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From files to a running core: snapshot to map, log to runs.  Nothing of the log is applied
+ * here: what is committed is known only once a leader says so.
+ */
+#include <inttypes.h>
+
+#include "base/heap.h"
+#include "node/node_internal.h"
+#include "sys/clock.h"
+#include "sys/entropy.h"
+
+/* What one walk over the log gathers. */
+struct log_walk {
+    struct raft_run *runs;
+    size_t count, capacity;
+    raft_index known_membership_index; /* entries up to here are in the snapshot's */
+    struct membership newest[2];       /* newest last; at most the last is uncommitted */
+    raft_index newest_index[2];
+    bool is_malformed;
+};
+
+static bool walk_entry(void *context, const struct entry *entry, uint64_t offset)
+{
+    struct log_walk *w = context;
+
+    (void)offset;
+    if (w->count == 0 || w->runs[w->count - 1].term != entry->term) {
+        if (w->count == w->capacity) {
+            w->capacity = w->capacity == 0 ? 16 : 2 * w->capacity;
+            w->runs = heap_grow(w->runs, w->capacity * sizeof w->runs[0]);
+        }
+        w->runs[w->count++] = (struct raft_run){ entry->index, entry->term };
+    }
+    if (entry->command.size > 0 && entry->command.data[0] == COMMAND_MEMBERSHIP &&
+        entry->index > w->known_membership_index) {
+        w->newest[0] = w->newest[1];
+        w->newest_index[0] = w->newest_index[1];
+        w->newest_index[1] = entry->index;
+        w->is_malformed |= command_membership(entry->command, &w->newest[1]) != RK_OK;
+    }
+    return !w->is_malformed;
+}
+
+/* The two memberships the core starts with: of the snapshot or configuration, of the log. */
+static void choose_memberships(struct log_walk *w, const struct membership *base,
+                               raft_index base_index, struct raft_recovered *r)
+{
+    r->committed_membership = base;
+    r->committed_membership_index = base_index;
+    if (w->newest_index[0] != 0) {
+        r->committed_membership = &w->newest[0];
+        r->committed_membership_index = w->newest_index[0];
+    }
+    if (w->newest_index[1] != 0) {
+        r->latest_membership = &w->newest[1];
+        r->latest_membership_index = w->newest_index[1];
+    }
+}
+
+static void make_core(struct node *n, const struct raft_recovered *recovered)
+{
+    struct raft_config config = {
+        .id = n->state.id,
+        .seed = n->options.seed,
+        .election_timeout_ms = n->options.election_timeout_ms,
+        .heartbeat_interval_ms = n->options.heartbeat_interval_ms,
+        .uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX,
+        .inflight_bytes_max = INFLIGHT_BYTES_MAX,
+        .inflight_count_max = INFLIGHT_COUNT_MAX,
+        .append_bytes_max = APPEND_ENTRIES_BYTES_MAX,
+        .append_count_max = APPEND_ENTRIES_COUNT_MAX,
+        .fit = node_fit,
+        .trace = n->options.is_tracing ? node_trace : NULL,
+        .context = n,
+    };
+
+    n->raft = raft_new(&config, recovered, clock_monotonic_ms());
+}
+
+static enum rk_status load_map(struct node *n, const struct storage_recovered *found,
+                               struct snapshot_meta *ret_meta, struct errmsg *why)
+{
+    if (found->snapshot_last_index == 0) {
+        n->refdb = refdb_new();
+        return RK_OK;
+    }
+    n->snapshots.last_index = found->snapshot_last_index;
+    n->snapshots.last_term = found->snapshot_last_term;
+    return snapshots_load(n->options.data_dir, found->snapshot_last_index,
+                          found->snapshot_last_term, ret_meta, &n->refdb, why);
+}
+
+static void note_found(struct node *n, const struct storage_recovered *found)
+{
+    n->state = found->state;
+    n->log_first_index = found->log_first_index;
+    n->durable_index = found->log_last_index;
+    n->durable_term = found->log_last_term;
+    if (n->durable_index < found->snapshot_last_index) {
+        n->durable_index = found->snapshot_last_index;
+        n->durable_term = found->snapshot_last_term;
+    }
+    n->commit_index = found->snapshot_last_index;
+    n->is_empty = n->durable_index == 0 && found->state.current_term == 0;
+    if (found->torn_bytes > 0) {
+        node_log(n, NODE_LOG_WARN, "cut %" PRIu64 " bytes of an unfinished write from the log",
+                 found->torn_bytes);
+    }
+    if (found->is_index_rebuilt) {
+        node_log(n, NODE_LOG_WARN, "rebuilt raft-index.dat from the log");
+    }
+}
+
+static enum rk_status recover_core(struct node *n, const struct storage_recovered *found,
+                                   const struct snapshot_meta *meta, struct errmsg *why)
+{
+    const struct membership *base = &n->options.initial_members;
+    struct log_walk *w = heap_new(struct log_walk);
+    struct raft_recovered r = {
+        .hard_state = { found->state.current_term, found->state.voted_for },
+        .snapshot_last_index = found->snapshot_last_index,
+        .snapshot_last_term = found->snapshot_last_term,
+        .log_first_index = found->log_first_index,
+        .log_last_index = found->log_last_index,
+        .commit_index = found->snapshot_last_index,
+    };
+    enum rk_status status;
+
+    if (meta->membership_index != 0) {
+        base = &meta->membership;
+    }
+    w->known_membership_index = meta->membership_index;
+    status = storage_walk(n->storage, found->log_first_index, walk_entry, w, why);
+    if (status == RK_OK && w->is_malformed) {
+        errmsg_set(why, "raft-log.dat: the membership entry at index %" PRIu64 " is malformed",
+                   w->newest_index[1]);
+        status = RK_CORRUPT;
+    }
+    if (status == RK_OK) {
+        r.runs = w->runs;
+        r.run_count = w->count;
+        choose_memberships(w, base, meta->membership_index, &r);
+        make_core(n, &r);
+    }
+    heap_free(w->runs);
+    heap_free(w);
+    return status;
+}
+
+enum rk_status recovery_open(struct node *n, struct errmsg *why)
+{
+    const struct member *self = membership_find_name(&n->options.initial_members, n->options.name);
+    struct storage_options options = {
+        .fs = fs_posix(),
+        .data_dir = n->options.data_dir,
+        .node_name = n->options.name,
+        .id = self == NULL ? 0 : self->id,
+    };
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    struct storage_recovered *found = heap_new(struct storage_recovered);
+    enum rk_status status = RK_CONFIG;
+
+    if (self == NULL) {
+        errmsg_set(why, "initial members do not name this node: %s", n->options.name);
+    } else {
+        status = storage_open(&options, &n->storage, found, why);
+    }
+    if (status == RK_OK) {
+        window_init(&n->window, n->storage);
+        note_found(n, found);
+        status = load_map(n, found, meta, why);
+    }
+    if (status == RK_OK) {
+        status = recover_core(n, found, meta, why);
+    }
+    heap_free(found);
+    heap_free(meta);
+    return status;
+}

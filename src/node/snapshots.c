@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/snapshots.h"
+
+#include <inttypes.h>
+
+#include "base/assert.h"
+#include "base/heap.h"
+#include "node/node_internal.h"
+#include "sys/clock.h"
+
+/* A chunk is read only while less than this waits in the connection. */
+#define SENDING_OUTPUT_BYTES_MAX (1 * MIB)
+
+/* ---- Taking ---- */
+
+struct taking {
+    struct node *node;
+    struct refdb_view *view;
+    struct snapshot_meta meta;
+    const char *data_dir;
+    enum rk_status status;
+    struct errmsg why;
+};
+
+static void taking_run(void *job, const struct worker *w)
+{
+    struct taking *t = job;
+    struct snapshot_writer *writer = NULL;
+    struct buffer bytes = BUFFER_INIT;
+
+    t->status = snapshot_writer_open(fs_posix(), t->data_dir, &t->meta, &writer, &t->why);
+    while (t->status == RK_OK) {
+        if (worker_should_stop(w)) {
+            t->status = RK_STOPPED;
+            break;
+        }
+        buffer_clear(&bytes);
+        refdb_dump_next(t->view, &bytes);
+        if (bytes.size == 0) {
+            break;
+        }
+        t->status = snapshot_writer_put(writer, buffer_slice(&bytes), &t->why);
+    }
+    buffer_release(&bytes);
+    if (t->status == RK_OK) {
+        t->status = snapshot_writer_commit(writer, &t->why);
+    } else {
+        snapshot_writer_abort(writer);
+    }
+}
+
+/* Never beyond the older of the two snapshots kept, and with a tail for slow followers. */
+static raft_index compaction_index(const struct node *n)
+{
+    const struct snapshots *s = &n->snapshots;
+    raft_index tail = s->last_index > n->options.trailing_entries
+                          ? s->last_index - n->options.trailing_entries
+                          : 0;
+
+    return (tail < s->older_index ? tail : s->older_index) + 1;
+}
+
+/* Which entries and which snapshot there are to send from now on. */
+static void tell_core(struct node *n)
+{
+    struct raft_event event = { .type = RAFT_COMPACTED, .now_ms = clock_monotonic_ms() };
+
+    event.u.compacted.first_index = n->log_first_index;
+    event.u.compacted.snapshot_last_index = n->snapshots.last_index;
+    event.u.compacted.snapshot_last_term = n->snapshots.last_term;
+    driver_step(n, &event);
+}
+
+void snapshots_compacted(struct node *n, raft_index first_index)
+{
+    n->log_first_index = first_index;
+    tell_core(n);
+}
+
+static void taking_done(void *job)
+{
+    struct taking *t = job;
+    struct node *n = t->node;
+    struct snapshots *s = &n->snapshots;
+
+    refdb_thaw(n->refdb, t->view);
+    s->is_taking = false;
+    s->taken_ms = clock_monotonic_ms();
+    if (t->status == RK_OK) {
+        s->older_index = s->last_index;
+        s->last_index = t->meta.last_index;
+        s->last_term = t->meta.last_term;
+        s->taken_total++;
+        node_log(n, NODE_LOG_INFO, "snapshot %" PRIu64 "^%" PRIu64 " taken", s->last_index,
+                 s->last_term);
+        if (!n->is_stopped) {
+            tell_core(n);
+            if (compaction_index(n) > n->log_first_index) {
+                writer_compact(n->writer, compaction_index(n));
+            }
+        }
+    } else if (t->status != RK_STOPPED) {
+        node_log(n, NODE_LOG_ERROR, "snapshot at %" PRIu64 " failed: %s", t->meta.last_index,
+                 t->why.text);
+    }
+    heap_free(t);
+}
+
+bool snapshots_take(struct node *n)
+{
+    struct snapshots *s = &n->snapshots;
+    struct taking *t;
+    raft_index membership_index = 0;
+    const struct membership *membership = refdb_membership(n->refdb, &membership_index);
+
+    if (s->is_taking || s->is_loading || s->loaded != NULL || s->is_installing ||
+        membership == NULL || refdb_applied_index(n->refdb) <= s->last_index) {
+        return false;
+    }
+    t = heap_new(struct taking);
+    t->node = n;
+    t->data_dir = n->options.data_dir;
+    t->meta = (struct snapshot_meta){
+        .last_index = refdb_applied_index(n->refdb),
+        .last_term = refdb_applied_term(n->refdb),
+        .membership = *membership,
+        .membership_index = membership_index,
+        .feature_level = n->state.feature_level,
+    };
+    memcpy(t->meta.cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
+    t->view = refdb_freeze(n->refdb);
+    s->is_taking = true;
+    s->applied_bytes = 0;
+    worker_submit(n->worker, taking_run, taking_done, t);
+    return true;
+}
+
+static bool is_due(const struct node *n)
+{
+    const struct snapshots *s = &n->snapshots;
+
+    return s->applied_bytes > 0 &&
+           (s->applied_bytes >= n->options.log_compact_bytes ||
+            clock_monotonic_ms() - s->taken_ms >= n->options.snapshot_interval_ms);
+}
+
+/* ---- Sending ---- */
+
+static struct snapshot_sending *sending_find(struct snapshots *s, node_id peer)
+{
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        if (s->sendings[i].peer == peer) {
+            return &s->sendings[i];
+        }
+    }
+    return NULL;
+}
+
+void snapshots_send(struct node *n, node_id peer)
+{
+    struct snapshots *s = &n->snapshots;
+    struct snapshot_sending *free_slot = sending_find(s, 0);
+
+    if (sending_find(s, peer) != NULL || free_slot == NULL) {
+        return;
+    }
+    *free_slot = (struct snapshot_sending){ peer, s->last_index, s->last_term, 0, 0 };
+    node_log(n, NODE_LOG_INFO, "sending snapshot %" PRIu64 "^%" PRIu64 " to member %" PRIu64,
+             s->last_index, s->last_term, peer);
+}
+
+static void sending_end(struct node *n, struct snapshot_sending *sending, bool is_ok)
+{
+    struct raft_event event = { .type = RAFT_SNAPSHOT_SENT, .now_ms = clock_monotonic_ms() };
+
+    event.u.snapshot_sent.peer = sending->peer;
+    event.u.snapshot_sent.is_ok = is_ok;
+    event.u.snapshot_sent.last_index = sending->last_index;
+    sending->peer = 0;
+    driver_step(n, &event);
+}
+
+/* False when this sending is over. */
+static bool send_chunk(struct node *n, struct snapshot_sending *sending)
+{
+    struct message m = { .type = MESSAGE_INSTALL_SNAPSHOT,
+                         .from = n->state.id,
+                         .to = sending->peer,
+                         .term = raft_current_term(n->raft) };
+    struct errmsg why = ERRMSG_INIT;
+
+    buffer_clear(&n->scratch);
+    if (raft_role_of(n->raft) != RAFT_LEADER || sending->last_index == 0 ||
+        snapshot_file_read(fs_posix(), n->options.data_dir, sending->last_index,
+                           sending->last_term, sending->offset, SNAPSHOT_CHUNK_BYTES, &n->scratch,
+                           &sending->file_bytes, &why) != RK_OK ||
+        n->scratch.size == 0) {
+        node_log(n, NODE_LOG_WARN, "sending a snapshot to member %" PRIu64 " ended early: %s",
+                 sending->peer, why.text);
+        sending_end(n, sending, false);
+        return false;
+    }
+    m.u.install_snapshot.last_index = sending->last_index;
+    m.u.install_snapshot.last_term = sending->last_term;
+    m.u.install_snapshot.offset = sending->offset;
+    m.u.install_snapshot.file_bytes = sending->file_bytes;
+    m.u.install_snapshot.bytes = buffer_slice(&n->scratch);
+    sending->offset += n->scratch.size;
+    m.u.install_snapshot.is_last = sending->offset == sending->file_bytes;
+    send_message(n, &m);
+    if (m.u.install_snapshot.is_last) {
+        sending_end(n, sending, true);
+        return false;
+    }
+    return true;
+}
+
+void snapshots_peer_lost(struct node *n, node_id peer)
+{
+    struct snapshot_sending *sending = sending_find(&n->snapshots, peer);
+
+    if (sending != NULL) {
+        sending_end(n, sending, false);
+    }
+    if (n->snapshots.received_from == peer) {
+        snapshot_receiver_abort(n->snapshots.receiver);
+        n->snapshots.receiver = NULL;
+        n->snapshots.received_from = 0;
+    }
+}
+
+void snapshots_turn(struct node *n)
+{
+    struct snapshots *s = &n->snapshots;
+
+    if (is_due(n)) {
+        (void)snapshots_take(n); /* false: one is on its way, and it will be due again */
+    }
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        while (s->sendings[i].peer != 0 &&
+               transport_output_bytes(n->transport, s->sendings[i].peer) <
+                   SENDING_OUTPUT_BYTES_MAX) {
+            if (!send_chunk(n, &s->sendings[i])) {
+                break;
+            }
+        }
+    }
+}
+
+/* ---- Receiving ---- */
+
+struct loading {
+    struct node *node;
+    struct snapshot_receiver *receiver;
+    const char *data_dir;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    struct snapshot_meta meta;
+    struct refdb *refdb;
+    enum rk_status status;
+    struct errmsg why;
+};
+
+enum rk_status snapshots_load(const char *data_dir, raft_index last_index, raft_term last_term,
+                              struct snapshot_meta *ret_meta, struct refdb **ret_refdb,
+                              struct errmsg *why)
+{
+    struct snapshot_reader *reader;
+    struct refdb_loader *loader;
+    struct slice bytes;
+    enum rk_status status =
+        snapshot_reader_open(fs_posix(), data_dir, last_index, last_term, ret_meta, &reader, why);
+
+    if (status != RK_OK) {
+        return status;
+    }
+    loader = refdb_loader_new();
+    do {
+        status = snapshot_reader_next(reader, &bytes, why);
+        if (status == RK_OK && bytes.size > 0) {
+            status = refdb_loader_put(loader, bytes);
+        }
+    } while (status == RK_OK && bytes.size > 0);
+    snapshot_reader_close(reader);
+    if (status == RK_OK) {
+        status = refdb_loader_finish(loader, ret_refdb);
+    } else {
+        refdb_loader_free(loader);
+    }
+    if (status != RK_OK && why->text[0] == '\0') {
+        errmsg_set(why, "the state in snapshot %" PRIu64 "^%" PRIu64 " cannot be loaded: %s",
+                   last_index, last_term, rk_status_text(status));
+    }
+    return status;
+}
+
+static void loading_run(void *job, const struct worker *w)
+{
+    struct loading *l = job;
+
+    (void)w;
+    l->status = snapshot_receiver_commit(l->receiver, l->cluster_id, &l->meta, &l->why);
+    if (l->status == RK_OK) {
+        l->status = snapshots_load(l->data_dir, l->meta.last_index, l->meta.last_term, &l->meta,
+                                   &l->refdb, &l->why);
+    }
+}
+
+static void loading_done(void *job)
+{
+    struct loading *l = job;
+    struct node *n = l->node;
+    struct raft_event event = { .type = RAFT_SNAPSHOT_RECEIVED, .now_ms = clock_monotonic_ms() };
+
+    n->snapshots.is_loading = false;
+    if (l->status != RK_OK) {
+        node_log(n, NODE_LOG_ERROR, "a received snapshot is not usable: %s", l->why.text);
+    } else if (n->is_stopped) {
+        refdb_free(l->refdb);
+    } else {
+        n->snapshots.loaded = l->refdb;
+        n->snapshots.loaded_meta = l->meta;
+        event.u.snapshot_received.last_index = l->meta.last_index;
+        event.u.snapshot_received.last_term = l->meta.last_term;
+        event.u.snapshot_received.membership = &l->meta.membership;
+        event.u.snapshot_received.membership_index = l->meta.membership_index;
+        driver_step(n, &event);
+        if (!n->snapshots.is_installing) { /* not needed after all */
+            refdb_free(n->snapshots.loaded);
+            n->snapshots.loaded = NULL;
+        }
+    }
+    heap_free(l);
+}
+
+static void start_loading(struct node *n)
+{
+    struct snapshots *s = &n->snapshots;
+    struct loading *l = heap_new(struct loading);
+
+    l->node = n;
+    l->receiver = s->receiver;
+    l->data_dir = n->options.data_dir;
+    memcpy(l->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
+    s->receiver = NULL;
+    s->received_from = 0;
+    s->is_loading = true;
+    worker_submit(n->worker, loading_run, loading_done, l);
+}
+
+static bool starts_file(const struct snapshots *s, const struct message *m)
+{
+    return m->u.install_snapshot.offset == 0 || s->receiver == NULL ||
+           s->received_from != m->from ||
+           s->received_index != m->u.install_snapshot.last_index ||
+           s->received_term != m->u.install_snapshot.last_term;
+}
+
+void snapshots_store_chunk(struct node *n, const struct message *m)
+{
+    struct snapshots *s = &n->snapshots;
+    struct errmsg why = ERRMSG_INIT;
+    enum rk_status status = RK_OK;
+
+    if (s->is_loading || s->is_installing || s->loaded != NULL) {
+        return;
+    }
+    if (starts_file(s, m)) {
+        snapshot_receiver_abort(s->receiver);
+        s->receiver = NULL;
+        if (m->u.install_snapshot.offset != 0) {
+            return; /* the middle of a file whose start was lost */
+        }
+        s->received_from = m->from;
+        s->received_index = m->u.install_snapshot.last_index;
+        s->received_term = m->u.install_snapshot.last_term;
+        status = snapshot_receiver_open(fs_posix(), n->options.data_dir, s->received_index,
+                                        s->received_term, &s->receiver, &why);
+    }
+    if (status == RK_OK) {
+        status = snapshot_receiver_put(s->receiver, m->u.install_snapshot.offset,
+                                       m->u.install_snapshot.bytes, &why);
+    }
+    if (status != RK_OK) {
+        node_log(n, NODE_LOG_ERROR, "store a snapshot chunk: %s", why.text);
+        snapshot_receiver_abort(s->receiver);
+        s->receiver = NULL;
+        return;
+    }
+    if (m->u.install_snapshot.is_last) {
+        start_loading(n);
+    }
+}
+
+/* ---- Installing ---- */
+
+void snapshots_install(struct node *n, raft_index last_index, raft_term last_term,
+                       bool keeps_suffix)
+{
+    PRE(n->snapshots.loaded != NULL);
+    n->snapshots.is_installing = true;
+    writer_install(n->writer, last_index, last_term, keeps_suffix);
+    if (!keeps_suffix) {
+        window_clear(&n->window);
+        n->durable_index = last_index;
+    }
+}
+
+void snapshots_installed(struct node *n)
+{
+    struct snapshots *s = &n->snapshots;
+    struct raft_event event = { .type = RAFT_SNAPSHOT_INSTALLED, .now_ms = clock_monotonic_ms() };
+
+    INVARIANT(s->is_installing && s->loaded != NULL);
+    INVARIANT(!s->is_taking); /* the worker runs one job at a time, and this one came later */
+    proposals_skipped(n, s->loaded_meta.last_index);
+    refdb_free(n->refdb);
+    n->refdb = s->loaded;
+    s->loaded = NULL;
+    s->is_installing = false;
+    s->older_index = s->last_index;
+    s->last_index = s->loaded_meta.last_index;
+    s->last_term = s->loaded_meta.last_term;
+    s->applied_bytes = 0;
+    s->installed_total++;
+    if (n->durable_index < s->last_index) {
+        n->durable_index = s->last_index;
+    }
+    identity_learned(n, &s->loaded_meta.membership, s->loaded_meta.membership_index);
+    node_log(n, NODE_LOG_INFO, "snapshot %" PRIu64 "^%" PRIu64 " installed", s->last_index,
+             s->last_term);
+    event.u.snapshot_installed.last_index = s->last_index;
+    event.u.snapshot_installed.last_term = s->last_term;
+    driver_step(n, &event);
+}
+
+void snapshots_release(struct node *n)
+{
+    snapshot_receiver_abort(n->snapshots.receiver);
+    n->snapshots.receiver = NULL;
+    refdb_free(n->snapshots.loaded);
+    n->snapshots.loaded = NULL;
+}

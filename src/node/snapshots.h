@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of this node: when one is taken, how one travels, how one is installed.
+ *
+ *   take     freeze the map (loop), dump and write it (worker), thaw, tell the core what
+ *            may be compacted, compact (writer)
+ *   send     chunks of the newest file, paced by what the connection has not sent yet
+ *   install  chunks to a file (loop), verify and load (worker), ask the core, reset the log
+ *            (writer), swap the map (loop)
+ *
+ * Thread: the loop.
+ */
+#ifndef NODE_SNAPSHOTS_H
+#define NODE_SNAPSHOTS_H
+
+#include "model/message.h"
+#include "raft/raft.h"
+#include "storage/snapshot.h"
+
+struct node;
+struct refdb;
+struct refdb_view;
+
+struct snapshot_sending {
+    node_id peer; /* 0 = free */
+    raft_index last_index;
+    raft_term last_term;
+    uint64_t offset;
+    uint64_t file_bytes; /* 0 = not known yet */
+};
+
+struct snapshots {
+    raft_index last_index; /* newest durable one; 0 = none */
+    raft_term last_term;
+    raft_index older_index; /* the one before; the log is never cut beyond it */
+    time_ms taken_ms;       /* when the newest was taken, or the node started */
+    uint64_t applied_bytes; /* since then */
+    bool is_taking;
+    struct snapshot_sending sendings[MEMBERS_MAX];
+
+    struct snapshot_receiver *receiver; /* a file coming in, or NULL */
+    node_id received_from;
+    raft_index received_index;
+    raft_term received_term;
+    bool is_loading;             /* on the worker */
+    struct refdb *loaded;        /* verified and loaded, waiting for the core's word */
+    struct snapshot_meta loaded_meta;
+    bool is_installing; /* the writer resets the log: nothing is applied meanwhile */
+
+    uint64_t taken_total, installed_total;
+};
+
+/* End of a turn: takes one when due, sends chunks. */
+void snapshots_turn(struct node *n);
+
+/* Asks for one now.  False when one is being taken or nothing was applied since the last. */
+bool snapshots_take(struct node *n);
+
+/* The writer has cut the log's front. */
+void snapshots_compacted(struct node *n, raft_index first_index);
+
+/* The core wants the newest one to go to `peer`. */
+void snapshots_send(struct node *n, node_id peer);
+void snapshots_peer_lost(struct node *n, node_id peer);
+
+/* A chunk the core has accepted. */
+void snapshots_store_chunk(struct node *n, const struct message *message);
+
+/* The core has decided to install what was loaded. */
+void snapshots_install(struct node *n, raft_index last_index, raft_term last_term,
+                       bool keeps_suffix);
+
+/* The writer has reset the log. */
+void snapshots_installed(struct node *n);
+
+/* Reads, verifies and loads a snapshot file.  Any thread.  Errors: CORRUPT, FOREIGN, IO,
+ * UNSUPPORTED. */
+enum rk_status snapshots_load(const char *data_dir, raft_index last_index, raft_term last_term,
+                              struct snapshot_meta *ret_meta, struct refdb **ret_refdb,
+                              struct errmsg *why) MUST_USE;
+
+void snapshots_release(struct node *n);
+
+#endif
