@@ -31,6 +31,13 @@ struct storage;
 
 /* ---- Identity and hard state: the contents of raft-state.dat ---- */
 
+/* The newest a peer has shown of itself; an older one is a directory put back from a copy. */
+struct storage_peer {
+    node_id id;
+    uint64_t incarnation;
+    uint64_t boot_count;
+};
+
 struct persistent_state {
     raft_term current_term;
     node_id voted_for;
@@ -45,17 +52,19 @@ struct persistent_state {
     raft_index committed_membership_index;
     struct membership latest_membership;
     raft_index latest_membership_index;
+    unsigned peer_count;
+    struct storage_peer peers[MEMBERS_MAX];
     /* kept by storage itself: log base, newest term, checkpoint */
 };
 
 /* ---- Open ---- */
 
 struct storage_options {
-    struct fs *fs;        /* borrowed for the life of the storage */
-    const char *data_dir; /* copied */
-    const char *node_name;
-    node_id id;
-    bool is_read_only; /* fsck, log dump: takes no lock, changes nothing */
+    struct fs *fs;         /* borrowed for the life of the storage */
+    const char *data_dir;  /* copied */
+    const char *node_name; /* NULL = whichever is found; read only */
+    node_id id;            /* 0 = whichever is found */
+    bool is_read_only;     /* fsck, log dump: takes no lock, changes nothing */
 };
 
 struct storage_recovered {
@@ -67,8 +76,10 @@ struct storage_recovered {
     raft_index log_last_index;
     raft_term log_last_term;
     uint64_t log_bytes;
-    uint64_t torn_bytes; /* cut from the tail */
+    uint64_t torn_bytes; /* cut from the tail; read only: would be */
     bool is_index_rebuilt;
+    bool is_state_repaired;     /* one bad slot was written anew from the other */
+    unsigned snapshots_damaged; /* set aside, an older one is used */
 };
 
 /*
@@ -77,15 +88,18 @@ struct storage_recovered {
  * saves boot_count.
  *
  * Errors: LOCKED (another process), CORRUPT (names file, offset and what to do), FOREIGN
- * (another cluster, node or newer format), IO, NOMEM.
+ * (another cluster, node or newer format), CONFIG (mode or owner of the directory),
+ * NOT_FOUND (read only, and nothing of ours is there), NOSPACE, IO, NOMEM.
  */
 enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
                             struct storage_recovered *ret_recovered, struct errmsg *why) MUST_USE;
 
-/* Syncs the index, writes a clean checkpoint, releases the lock.  Accepts NULL. */
+/* Syncs the index, writes a clean checkpoint, trims preallocated space, releases the lock.
+ * After a failure only releases.  Accepts NULL. */
 void storage_close(struct storage *s);
 
-/* Calls `each` for every entry held from `first` on, in order; stops when it returns false. */
+/* Calls `each` for every entry held from `first` on, in order; stops when it returns false.
+ * Each CRC is checked.  Errors: CORRUPT, IO.  Thread: the writer. */
 enum rk_status storage_walk(struct storage *s, raft_index first,
                             bool (*each)(void *context, const struct entry *entry, uint64_t offset),
                             void *context, struct errmsg *why) MUST_USE;
@@ -101,7 +115,9 @@ struct storage_record {
 
 /*
  * Appends encoded entries that follow the last one: one write, no sync.
- * PRE: records are contiguous with the log and with each other; sizes add up to bytes.size.
+ * PRE: records are contiguous with the log and with each other; sizes add up to bytes.size;
+ * terms do not fall and are not above the saved current_term.
+ * Errors: NOSPACE (nothing changed, may be tried again), IO.
  */
 enum rk_status storage_append(struct storage *s, struct slice bytes,
                               const struct storage_record *records, size_t count,
@@ -113,30 +129,42 @@ enum rk_status storage_sync(struct storage *s, struct errmsg *why) MUST_USE;
 /* Work off the reply path: index sync (50 ms), checkpoint (1 s).  `now_ms` is monotonic. */
 enum rk_status storage_tick(struct storage *s, time_ms now_ms, struct errmsg *why) MUST_USE;
 
-/* Removes `from` and everything after; durable on return.  PRE: from > snapshot index. */
+/* When storage_tick wants to be called next; INT64_MAX = nothing is due. */
+time_ms storage_deadline_ms(const struct storage *s);
+
+/* Removes `from` and everything after; durable on return.  PRE: from > the log's base. */
 enum rk_status storage_truncate(struct storage *s, raft_index from, struct errmsg *why) MUST_USE;
 
-/* Both slots are durable on return. */
+/* Both slots are durable on return.  PRE: current_term does not fall, and voted_for changes
+ * within a term only from 0; name, id, incarnation, boot count and format stay. */
 enum rk_status storage_save_state(struct storage *s, const struct persistent_state *state,
                                   struct errmsg *why) MUST_USE;
 
 /*
  * Reads whole encoded entries from `first` to at most `last`, as many as fit into
  * `bytes_max` but at least one, appending them to `out`; checks each CRC.
- * *ret_last is the last one read.  Errors: COMPACTED (before the log), CORRUPT, IO.
- * Thread: any one thread beside the writer.
+ * *ret_last is the last one read.  Only entries that were synced are seen.
+ * Errors: COMPACTED (before the log), NOT_FOUND (after it, or it changed meanwhile),
+ * CORRUPT (names the offset), IO, NOMEM.
+ * Thread: any one thread beside the writer, which is never made to wait for the disk.
  */
 enum rk_status storage_read(struct storage *s, raft_index first, raft_index last, size_t bytes_max,
                             struct buffer *out, raft_index *ret_last, struct errmsg *why) MUST_USE;
 
+/* Any thread.  last is the last one appended; first is last + 1 when the log is empty. */
 raft_index storage_first_index(const struct storage *s);
 raft_index storage_last_index(const struct storage *s);
 uint64_t storage_log_bytes(const struct storage *s);
 
+/* The state last saved, valid until the next save.  Thread: the writer. */
+const struct persistent_state *storage_get_state(const struct storage *s);
+
 /*
- * Cuts the log's front so that it begins at `first_index` at the latest snapshot's last
- * index + 1 or earlier: new files, synced, renamed, directory synced.  PRE: a durable
- * snapshot covers everything dropped.
+ * Cuts the log's front so that it begins at `first_index`: new files, synced, renamed,
+ * directory synced.  Nothing happens when it begins there or later already.
+ * PRE: a durable snapshot covers everything dropped; first_index <= last index + 1.
+ * Errors: NOSPACE (nothing changed), CORRUPT (an entry to be kept is damaged; nothing
+ * changed), IO.
  */
 enum rk_status storage_compact(struct storage *s, raft_index first_index,
                                struct errmsg *why) MUST_USE;
@@ -144,6 +172,7 @@ enum rk_status storage_compact(struct storage *s, raft_index first_index,
 /*
  * After a snapshot was received and renamed into place: the log begins after it.
  * keeps_suffix: entries after last_index are kept, else everything is dropped.
+ * PRE: last_index > the log's base.  Errors as storage_compact.
  */
 enum rk_status storage_install(struct storage *s, raft_index last_index, raft_term last_term,
                                bool keeps_suffix, struct errmsg *why) MUST_USE;

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Walks the entries of a log file: framing, CRC and succession, nothing of the commands.
+ */
+#include "base/assert.h"
+#include "base/heap.h"
+#include "storage/storage_internal.h"
+
+static uint64_t hash_fold(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    return hash ^ (hash >> 32);
+}
+
+struct log_point log_point_base(raft_index index, raft_term term)
+{
+    struct log_point point = { .index = index, .term = term, .end = 0 };
+
+    point.hash = hash_fold(hash_fold(0, index), term);
+    return point;
+}
+
+/* The header holds the CRC of the rest, so that folding headers covers every byte. */
+void log_point_advance(struct log_point *point, const uint8_t *header)
+{
+    point->term = get_be64(header);
+    point->index = get_be64(header + 8);
+    point->end += ENTRY_HEADER_BYTES + get_be32(header + 20);
+    point->hash = hash_fold(point->hash, point->term);
+    point->hash = hash_fold(point->hash, point->index);
+    point->hash = hash_fold(point->hash, get_be64(header + 16));
+}
+
+void log_scan_init(struct log_scan *scan, struct fs *fs, fs_handle file, uint64_t limit,
+                   struct log_point start)
+{
+    *scan = (struct log_scan){ .fs = fs, .file = file, .limit = limit, .at = start };
+    scan->window_offset = start.end;
+}
+
+void log_scan_release(struct log_scan *scan)
+{
+    buffer_release(&scan->window);
+}
+
+/* Reads so that the window begins at the next entry and holds `need` bytes, if there are. */
+static enum rk_status log_scan_fill(struct log_scan *scan, size_t need)
+{
+    uint64_t left = scan->limit - scan->at.end;
+    size_t want = need > SCAN_BYTES ? need : SCAN_BYTES;
+    size_t have;
+    size_t got;
+
+    buffer_consume(&scan->window, (size_t)(scan->at.end - scan->window_offset));
+    scan->window_offset = scan->at.end;
+    have = scan->window.size;
+    if (want > left) {
+        want = (size_t)left;
+    }
+    if (want <= have) {
+        return RK_OK;
+    }
+    if (buffer_reserve(&scan->window, want - have) != RK_OK) {
+        return RK_NOMEM;
+    }
+    scan->error = scan->fs->ops->read(scan->fs, scan->file, scan->window_offset + have,
+                                      scan->window.data + have, want - have, &got);
+    if (scan->error != 0) {
+        return RK_IO;
+    }
+    scan->window.size += got;
+    if (got < want - have) {
+        scan->limit = scan->window_offset + scan->window.size; /* the file is shorter */
+    }
+    return RK_OK;
+}
+
+static bool is_zero(struct slice s)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        if (s.data[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct slice log_scan_rest(const struct log_scan *scan)
+{
+    size_t skip = (size_t)(scan->at.end - scan->window_offset);
+
+    if (scan->window.size == skip) {
+        return SLICE_NONE;
+    }
+    return slice_of(scan->window.data + skip, scan->window.size - skip);
+}
+
+enum rk_status log_scan_next(struct log_scan *scan, enum entry_verdict *ret_verdict,
+                             struct entry *ret_entry)
+{
+    size_t need = ENTRY_HEADER_BYTES;
+    enum entry_verdict verdict = entry_decode(log_scan_rest(scan), ret_entry, &need);
+
+    while (verdict == ENTRY_SHORT) {
+        enum rk_status status;
+
+        if (need > scan->limit - scan->at.end) {
+            /* the file ends inside: a torn entry, or the last few zeros of allocated space */
+            status = log_scan_fill(scan, ENTRY_HEADER_BYTES);
+            if (status != RK_OK) {
+                return status;
+            }
+            if (scan->limit - scan->at.end < ENTRY_HEADER_BYTES && is_zero(log_scan_rest(scan))) {
+                verdict = ENTRY_ABSENT;
+            }
+            break;
+        }
+        status = log_scan_fill(scan, need);
+        if (status != RK_OK) {
+            return status;
+        }
+        verdict = entry_decode(log_scan_rest(scan), ret_entry, &need);
+    }
+    if (verdict == ENTRY_GOOD &&
+        (ret_entry->index != scan->at.index + 1 || ret_entry->term < scan->at.term)) {
+        verdict = ENTRY_BAD;
+    }
+    if (verdict == ENTRY_GOOD) {
+        log_point_advance(&scan->at, log_scan_rest(scan).data);
+    }
+    *ret_verdict = verdict;
+    return RK_OK;
+}
+
+struct slice log_scan_bytes(const struct entry *entry)
+{
+    return slice_of(entry->command.data - ENTRY_HEADER_BYTES, entry_size(entry));
+}

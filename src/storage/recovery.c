@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading log and index at open: what a crash left, what was damaged, what is foreign.
+ * README.md, rules 10-19, says why each judgement is safe.
+ */
+#include "base/assert.h"
+#include "base/heap.h"
+#include "storage/storage_internal.h"
+
+#define INDEX_CHUNK_RECORDS 4096
+#define INDEX_CHUNK_BYTES (INDEX_CHUNK_RECORDS * INDEX_RECORD_BYTES)
+
+struct recovery {
+    struct storage *s;
+    struct checkpoint checkpoint; /* of the log that was found: before or after a replacement */
+    uint64_t log_bytes;
+    uint64_t index_bytes;
+    bool index_belongs;
+    raft_index witness; /* the newest entry known to have been durable */
+    raft_index suspect; /* witness + 1 when an unreadable record follows it, else 0 */
+    uint8_t *found;     /* the chunk of the index being compared, as on disk */
+    uint8_t *expected;  /* and as the log says */
+    size_t expected_count;
+    bool index_written;
+};
+
+/* ---- Which log is it? ---- */
+
+static bool read_first_index(struct recovery *r, raft_index *ret_index)
+{
+    struct storage *s = r->s;
+    uint8_t header[ENTRY_HEADER_BYTES];
+    size_t got = 0;
+
+    if (s->fs->ops->read(s->fs, s->files->log, 0, header, sizeof header, &got) != 0 ||
+        got < sizeof header) {
+        return false;
+    }
+    *ret_index = get_be64(header + 8);
+    return *ret_index != 0;
+}
+
+/*
+ * A replacement of the log was announced and the crash may have come before or after the
+ * rename: the first entry tells.  An empty log is the new one: the old one would have had to
+ * be empty as well, and then both are the same.
+ */
+static void choose_base(struct recovery *r)
+{
+    struct state_record *record = &r->s->record;
+    struct log_base base = record->base;
+    raft_index first;
+
+    r->checkpoint = record->checkpoint;
+    if ((record->flags & STATE_HAS_PENDING) != 0 &&
+        (!read_first_index(r, &first) || first == record->pending_base.index + 1)) {
+        base = record->pending_base;
+        r->checkpoint = record->pending_checkpoint;
+    }
+    r->s->base = log_point_base(base.index, base.term);
+}
+
+/* ---- The witnesses ---- */
+
+static enum rk_status read_index_chunk(struct recovery *r, uint64_t record, size_t *ret_count,
+                                       struct errmsg *why)
+{
+    struct storage *s = r->s;
+    size_t got = 0;
+    int error = 0;
+
+    if (s->files->index >= 0) { /* read only, it may be missing */
+        error = s->fs->ops->read(s->fs, s->files->index, record * INDEX_RECORD_BYTES, r->found,
+                                 INDEX_CHUNK_BYTES, &got);
+    }
+    if (error != 0) {
+        return storage_error(error, why, "read", INDEX_NAME);
+    }
+    memset(r->found + got, 0, INDEX_CHUNK_BYTES - got);
+    *ret_count = got / INDEX_RECORD_BYTES;
+    return RK_OK;
+}
+
+/* Equal to itself shifted by one, and zero at the front. */
+static bool is_zero(const uint8_t *data, size_t size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+/* Looks from the end, for the newest record that names the index of its own position. */
+static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
+{
+    uint64_t records = r->index_bytes / INDEX_RECORD_BYTES;
+    uint64_t chunk = records / INDEX_CHUNK_RECORDS + 1;
+    raft_index base = r->s->base.index;
+    bool follower_is_bad =
+        false; /* the record behind the one looked at is neither zero nor right */
+
+    while (chunk-- > 0) {
+        size_t count;
+        enum rk_status status = read_index_chunk(r, chunk * INDEX_CHUNK_RECORDS, &count, why);
+
+        if (status != RK_OK) {
+            return status;
+        }
+        while (count-- > 0) {
+            const uint8_t *record = r->found + count * INDEX_RECORD_BYTES;
+            raft_index index = base + 1 + chunk * INDEX_CHUNK_RECORDS + count;
+
+            if (get_be64(record) == index) {
+                r->witness = index > r->witness ? index : r->witness;
+                r->suspect = follower_is_bad && index == r->witness ? index + 1 : 0;
+                return RK_OK;
+            }
+            follower_is_bad = !is_zero(record, INDEX_RECORD_BYTES);
+        }
+    }
+    return RK_OK;
+}
+
+/* The index counts only when its first record is that of this log's first entry. */
+static enum rk_status judge_index(struct recovery *r, struct errmsg *why)
+{
+    size_t count = 0;
+    enum rk_status status = read_index_chunk(r, 0, &count, why);
+
+    if (status != RK_OK) {
+        return status;
+    }
+    r->witness = r->checkpoint.index;
+    r->index_belongs = count > 0 && get_be64(r->found) == r->s->base.index + 1 &&
+                       get_be64(r->found + 8) == 0;
+    return r->index_belongs ? find_witness(r, why) : RK_OK;
+}
+
+/* ---- The index follows the log ---- */
+
+/* Compares a chunk of records with the file and writes it where it differs.  All entries they
+ * name are durable: the log was synced before it was read. */
+static enum rk_status flush_index_chunk(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    size_t size = r->expected_count * INDEX_RECORD_BYTES;
+    uint64_t record = s->tail.index - s->base.index - r->expected_count;
+    size_t count;
+    enum rk_status status;
+    int error;
+
+    if (r->expected_count == 0) {
+        return RK_OK;
+    }
+    status = read_index_chunk(r, record, &count, why);
+    r->expected_count = 0;
+    if (status != RK_OK || memcmp(r->found, r->expected, size) == 0) {
+        return status;
+    }
+    r->index_written = true;
+    if (s->is_read_only) {
+        return RK_OK;
+    }
+    error = s->fs->ops->write(s->fs, s->files->index, record * INDEX_RECORD_BYTES, r->expected,
+                              size);
+    return error == 0 ? RK_OK : storage_error(error, why, "write", INDEX_NAME);
+}
+
+static enum rk_status accept_entry(struct recovery *r, const struct log_point *next,
+                                   struct errmsg *why)
+{
+    struct storage *s = r->s;
+    uint64_t offset = s->tail.end;
+    const struct log_point *newest = &s->anchors[s->anchor_count - 1];
+
+    index_record_encode(r->expected + r->expected_count * INDEX_RECORD_BYTES, next->index, offset,
+                        (uint32_t)(next->end - offset));
+    r->expected_count++;
+    s->tail = *next;
+    if (next->index - newest->index >= ANCHOR_ENTRIES || next->end - newest->end >= ANCHOR_BYTES) {
+        log_add_anchor(s, next);
+    }
+    return r->expected_count == INDEX_CHUNK_RECORDS ? flush_index_chunk(r, why) : RK_OK;
+}
+
+/* ---- The log decides content ---- */
+
+static enum rk_status refuse_entry(const struct recovery *r, enum entry_verdict verdict,
+                                   struct errmsg *why)
+{
+    const struct storage *s = r->s;
+    const char *what = verdict == ENTRY_ABSENT  ? "is missing"
+                       : verdict == ENTRY_SHORT ? "is cut off"
+                                                : "is damaged";
+
+    errmsg_set(why,
+               "%s/%s: entry %llu at offset %llu %s although it was durable (entries up to %llu "
+               "were); nothing was changed: see `refkeeper fsck %s`, and with a healthy majority "
+               "empty the directory and run `refkeeper member replace`",
+               s->data_dir, LOG_NAME, (unsigned long long)s->tail.index + 1,
+               (unsigned long long)s->tail.end, what, (unsigned long long)r->witness, s->data_dir);
+    return RK_CORRUPT;
+}
+
+static enum rk_status check_checkpoint(const struct recovery *r, struct errmsg *why)
+{
+    const struct storage *s = r->s;
+
+    if (s->tail.index != r->checkpoint.index ||
+        (s->tail.hash == r->checkpoint.hash && s->tail.term == r->checkpoint.term)) {
+        return RK_OK;
+    }
+    errmsg_set(why,
+               "%s/%s is intact but is not the log that %s belongs to (they differ at or before "
+               "entry %llu, offset %llu): was one of them copied from elsewhere? If so put the "
+               "right one back, else empty the directory and run `refkeeper member replace`",
+               s->data_dir, LOG_NAME, STATE_NAME, (unsigned long long)s->tail.index,
+               (unsigned long long)s->tail.end);
+    return RK_FOREIGN;
+}
+
+/* What ends the log: nothing more, or a torn tail, or damage. */
+static enum rk_status judge_end(const struct recovery *r, enum entry_verdict verdict,
+                                struct errmsg *why)
+{
+    raft_index index = r->s->tail.index + 1;
+
+    if (index <= r->witness || (index == r->suspect && verdict != ENTRY_ABSENT)) {
+        return refuse_entry(r, verdict, why);
+    }
+    return RK_OK;
+}
+
+static enum rk_status scan_entries(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    struct log_scan scan;
+    enum rk_status status;
+
+    s->tail = s->base;
+    s->anchor_count = 0;
+    log_add_anchor(s, &s->base);
+    log_scan_init(&scan, s->fs, s->files->log, r->log_bytes, s->base);
+    status = check_checkpoint(r, why);
+    while (status == RK_OK) {
+        enum entry_verdict verdict = ENTRY_BAD;
+        struct entry entry;
+
+        status = log_scan_next(&scan, &verdict, &entry);
+        if (status != RK_OK) {
+            (void)storage_error(scan.error, why, "read", LOG_NAME);
+            break;
+        }
+        if (verdict != ENTRY_GOOD) {
+            status = judge_end(r, verdict, why);
+            break;
+        }
+        status = accept_entry(r, &scan.at, why);
+        if (status == RK_OK) {
+            status = check_checkpoint(r, why);
+        }
+    }
+    log_scan_release(&scan);
+    return status == RK_OK ? flush_index_chunk(r, why) : status;
+}
+
+/* ---- The end ---- */
+
+/* Bytes from the end of the log to the last one that is not zero. */
+static enum rk_status measure_tail(const struct recovery *r, uint64_t *ret_bytes,
+                                   struct errmsg *why)
+{
+    const struct storage *s = r->s;
+    uint64_t offset = s->tail.end;
+    uint64_t torn = 0;
+
+    while (offset < r->log_bytes) {
+        size_t got = 0;
+        int error = s->fs->ops->read(s->fs, s->files->log, offset, r->found, INDEX_CHUNK_BYTES,
+                                     &got);
+
+        if (error != 0) {
+            return storage_error(error, why, "read", LOG_NAME);
+        }
+        if (got == 0) {
+            break;
+        }
+        for (size_t i = is_zero(r->found, got) ? 0 : got; i > 0; i--) {
+            if (r->found[i - 1] != 0) {
+                torn = offset + i - s->tail.end;
+                break;
+            }
+        }
+        offset += got;
+    }
+    *ret_bytes = torn;
+    return RK_OK;
+}
+
+/* Both files end with the last good entry, durably, before anything is appended: bytes left
+ * behind it could one day look like its successor. */
+static enum rk_status cut_tail(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    const struct fs_ops *ops = s->fs->ops;
+    uint64_t index_bytes = (s->tail.index - s->base.index) * INDEX_RECORD_BYTES;
+    int error = 0;
+
+    if (s->is_read_only) {
+        return RK_OK;
+    }
+    if (r->index_bytes != index_bytes) {
+        error = ops->truncate(s->fs, s->files->index, index_bytes);
+    }
+    if (error == 0) {
+        error = ops->datasync(s->fs, s->files->index);
+    }
+    if (error != 0) {
+        return storage_error(error, why, "truncate", INDEX_NAME);
+    }
+    if (r->log_bytes != s->tail.end) {
+        error = ops->truncate(s->fs, s->files->log, s->tail.end);
+        if (error == 0) {
+            error = ops->datasync(s->fs, s->files->log);
+        }
+    }
+    if (error != 0) {
+        return storage_error(error, why, "truncate", LOG_NAME);
+    }
+    s->log_allocated = s->tail.end;
+    s->index_allocated = index_bytes;
+    return RK_OK;
+}
+
+static enum rk_status check_terms(const struct storage *s, struct errmsg *why)
+{
+    if (s->tail.term <= s->record.state.current_term) {
+        return RK_OK;
+    }
+    errmsg_set(why,
+               "%s/%s has entries of term %llu, but %s knows terms only up to %llu: it was put "
+               "back from an old copy and may have forgotten a vote; empty the directory and run "
+               "`refkeeper member replace`",
+               s->data_dir, LOG_NAME, (unsigned long long)s->tail.term, STATE_NAME,
+               (unsigned long long)s->record.state.current_term);
+    return RK_FOREIGN;
+}
+
+/* ---- Opening the files ---- */
+
+/* Syncs what a killed process may have left in the page cache: it is about to be believed. */
+static enum rk_status open_log(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    unsigned flags = s->is_read_only ? FS_READ : FS_WRITE;
+    enum rk_status status;
+    int error = 0;
+
+    status = storage_open_file(s, LOG_NAME, flags, &s->files->log, why);
+    if (status == RK_NOT_FOUND) {
+        errmsg_set(why,
+                   "%s/%s is missing although this member has one: put it back, or empty the "
+                   "directory and run `refkeeper member replace`",
+                   s->data_dir, LOG_NAME);
+        return RK_CORRUPT;
+    }
+    if (status == RK_OK && !s->is_read_only) {
+        error = s->fs->ops->datasync(s->fs, s->files->log);
+    }
+    if (status == RK_OK && error == 0) {
+        error = s->fs->ops->size(s->fs, s->files->log, &r->log_bytes);
+    }
+    return error == 0 ? status : storage_error(error, why, "sync", LOG_NAME);
+}
+
+static enum rk_status open_index(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    unsigned flags = s->is_read_only ? FS_READ : FS_WRITE;
+    enum rk_status status;
+    int error;
+
+    status = storage_open_file(s, INDEX_NAME, flags, &s->files->index, why);
+    if (status == RK_NOT_FOUND && s->is_read_only) {
+        r->witness = r->checkpoint.index;
+        return RK_OK;
+    }
+    if (status == RK_NOT_FOUND) {
+        status = storage_open_file(s, INDEX_NAME, FS_WRITE | FS_CREATE, &s->files->index, why);
+        error = status == RK_OK ? s->fs->ops->sync_dir(s->fs, s->dir) : 0;
+        if (error != 0) {
+            return storage_error(error, why, "create", INDEX_NAME);
+        }
+    }
+    if (status != RK_OK) {
+        return status;
+    }
+    error = s->fs->ops->size(s->fs, s->files->index, &r->index_bytes);
+    if (error != 0) {
+        return storage_error(error, why, "read", INDEX_NAME);
+    }
+    return judge_index(r, why);
+}
+
+/* A foreign index is emptied first: half overwritten it would pass for ours. */
+static enum rk_status drop_foreign_index(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    int error;
+
+    if (r->index_belongs || r->index_bytes == 0 || s->is_read_only) {
+        return RK_OK;
+    }
+    error = s->fs->ops->truncate(s->fs, s->files->index, 0);
+    if (error == 0) {
+        error = s->fs->ops->datasync(s->fs, s->files->index);
+    }
+    r->index_bytes = 0;
+    return error == 0 ? RK_OK : storage_error(error, why, "truncate", INDEX_NAME);
+}
+
+static enum rk_status log_recover_steps(struct recovery *r, struct storage_recovered *recovered,
+                                        struct errmsg *why)
+{
+    struct storage *s = r->s;
+    enum rk_status status = open_log(r, why);
+    bool had_records;
+
+    if (status != RK_OK) {
+        return status;
+    }
+    choose_base(r);
+    status = open_index(r, why);
+    had_records = r->index_bytes > 0;
+    if (status == RK_OK) {
+        status = drop_foreign_index(r, why);
+    }
+    if (status == RK_OK) {
+        status = scan_entries(r, why);
+    }
+    if (status == RK_OK) {
+        status = check_terms(s, why);
+    }
+    if (status == RK_OK) {
+        status = measure_tail(r, &recovered->torn_bytes, why);
+    }
+    if (status == RK_OK) {
+        status = cut_tail(r, why);
+    }
+    recovered->is_index_rebuilt = s->tail.index > s->base.index && !r->index_belongs &&
+                                  (had_records || r->index_written);
+    return status;
+}
+
+enum rk_status log_recover(struct storage *s, struct storage_recovered *recovered,
+                           struct errmsg *why)
+{
+    struct recovery r = { .s = s };
+    enum rk_status status;
+
+    r.found = heap_alloc(INDEX_CHUNK_BYTES);
+    r.expected = heap_alloc(INDEX_CHUNK_BYTES);
+    s->files = log_files_new(-1, -1);
+    status = log_recover_steps(&r, recovered, why);
+    heap_free(r.found);
+    heap_free(r.expected);
+    if (status == RK_OK) {
+        s->synced = s->tail;
+        s->record.base = (struct log_base){ s->base.index, s->base.term };
+        s->record.checkpoint = (struct checkpoint){ s->tail.index, s->tail.term, s->tail.hash };
+        s->record.flags &= ~(unsigned)STATE_HAS_PENDING;
+        log_publish(s);
+    }
+    return status;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of src/storage/ share; nobody else includes it.  README.md has the rules.
+ *
+ * A `log_point` is the log up to and including one entry.  Three of them say where a log is:
+ *
+ *   base    what lies before the first entry held: a snapshot covers it
+ *   synced  the newest entry fdatasync has returned for
+ *   tail    the newest entry written
+ *
+ *   base.index <= checkpoint.index <= synced.index <= tail.index
+ */
+#ifndef STORAGE_STORAGE_INTERNAL_H
+#define STORAGE_STORAGE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "storage/storage.h"
+#include "sys/mutex.h"
+
+#define LOG_NAME "raft-log.dat"
+#define INDEX_NAME "raft-index.dat"
+#define STATE_NAME "raft-state.dat"
+#define LOG_TMP_NAME "raft-log.tmp"
+#define INDEX_TMP_NAME "raft-index.tmp"
+#define STATE_TMP_NAME "raft-state.tmp"
+
+#define STORAGE_FORMAT_VERSION 1
+
+#define STATE_SLOT_BYTES (64 * KIB)   /* both memberships at their largest fit [DISK_FORMAT] */
+#define LOG_ALLOCATE_BYTES (16 * MIB) /* zero space taken at a time */
+#define INDEX_ALLOCATE_BYTES (1 * MIB)
+#define SCAN_BYTES (256 * KIB) /* read at a time; grows to hold one entry */
+#define ANCHOR_ENTRIES 1024    /* at most this many entries, or about this many */
+#define ANCHOR_BYTES (1 * MIB) /* bytes, between two anchors */
+
+/* ---- Points of a log ---- */
+
+struct log_point {
+    raft_index index;
+    raft_term term;
+    uint64_t end;  /* file offset behind the entry */
+    uint64_t hash; /* of the headers of all entries from the base on */
+};
+
+struct log_point log_point_base(raft_index index, raft_term term);
+
+/* Moves `point` over the entry whose encoded header is given. */
+void log_point_advance(struct log_point *point, const uint8_t *header);
+
+/* ---- Walking a log file (log_scan.c) ---- */
+
+struct log_scan {
+    struct fs *fs;
+    fs_handle file;
+    uint64_t limit;      /* bytes of the file to look at */
+    struct log_point at; /* the newest entry given out */
+    struct buffer window;
+    uint64_t window_offset; /* of window.data[0] in the file */
+    int error;              /* errno of a failed read */
+};
+
+void log_scan_init(struct log_scan *scan, struct fs *fs, fs_handle file, uint64_t limit,
+                   struct log_point start);
+void log_scan_release(struct log_scan *scan);
+
+/*
+ * Judges the next entry; a good one that does not follow `at` is bad.  *ret_entry borrows the
+ * window.  Errors: IO, NOMEM.
+ */
+enum rk_status log_scan_next(struct log_scan *scan, enum entry_verdict *ret_verdict,
+                             struct entry *ret_entry) MUST_USE;
+
+/* The encoded bytes of the entry just given out, until the next call. */
+struct slice log_scan_bytes(const struct entry *entry);
+
+/* ---- Open files, shared with the reader ---- */
+
+/* Counted under storage.lock: a compaction replaces them while a read may be using them. */
+struct log_files {
+    fs_handle log;
+    fs_handle index;
+    unsigned references;
+};
+
+/* What the reader may see.  Copied out under the lock. */
+struct log_view {
+    struct log_files *files;
+    struct log_point base;
+    raft_index last; /* synced, and its index record is written */
+    uint64_t end;    /* bytes up to there */
+    uint64_t epoch;  /* raised by each truncation and replacement */
+};
+
+/* ---- raft-state.dat ---- */
+
+struct checkpoint {
+    raft_index index;
+    raft_term term;
+    uint64_t hash;
+};
+
+struct log_base {
+    raft_index index;
+    raft_term term;
+};
+
+enum state_flags {
+    STATE_IS_INITIALISING = 1 << 0, /* log and index may not exist yet */
+    STATE_HAS_PENDING = 1 << 1,     /* the log may or may not have been replaced already */
+};
+
+struct state_record {
+    uint64_t generation;
+    unsigned flags;
+    raft_term newest_term; /* no acknowledged entry has a higher one */
+    struct log_base base;
+    struct checkpoint checkpoint;
+    struct log_base pending_base;
+    struct checkpoint pending_checkpoint;
+    struct persistent_state state;
+};
+
+struct storage {
+    struct fs *fs;
+    char *data_dir;
+    fs_handle dir;
+    bool is_read_only;
+    atomic_bool is_failed;
+
+    fs_handle state_file;
+    struct state_record record;
+
+    /* the writer's */
+    struct log_files *files;
+    struct log_point base;
+    struct log_point synced;
+    struct log_point tail;
+    uint64_t log_allocated; /* the file has this size and is zero behind tail.end */
+    uint64_t index_allocated;
+    bool can_allocate;
+    struct buffer index_pending; /* records of the entries after `synced` */
+    bool is_index_dirty;
+    time_ms ticked_ms; /* 0 = never */
+    time_ms index_synced_ms;
+    time_ms checkpoint_ms;
+
+    /* shared with the reader: under the lock, or atomic */
+    struct mutex lock;
+    struct log_view view;
+    struct log_point *anchors; /* anchors[0] is the base; ascending */
+    size_t anchor_count;
+    size_t anchor_capacity;
+    atomic_ullong first_index;
+    atomic_ullong last_index;
+    atomic_ullong log_bytes;
+};
+
+/* ---- storage_io.c: the file table with messages, and the latch ---- */
+
+/* NOSPACE or IO for an errno, and the message "verb name: cause". */
+enum rk_status storage_error(int error, struct errmsg *why, const char *verb, const char *name);
+
+/* The same, and nothing is written any more. */
+enum rk_status storage_fail(struct storage *s, int error, struct errmsg *why, const char *verb,
+                            const char *name);
+
+/* IO once latched. */
+enum rk_status storage_check_latch(const struct storage *s, struct errmsg *why);
+
+/* Opens a regular file; the message says what stands in its place. */
+enum rk_status storage_open_file(struct storage *s, const char *name, unsigned flags,
+                                 fs_handle *ret_file, struct errmsg *why);
+
+void storage_close_file(struct storage *s, fs_handle *file);
+struct log_files *log_files_new(fs_handle log, fs_handle index);
+void log_files_unref_locked(struct storage *s, struct log_files *files);
+
+/* ---- state_file.c ---- */
+
+void state_encode(struct buffer *out, const struct state_record *record);
+/* Judges one slot.  Errors: CORRUPT, FOREIGN (intact, of a newer format). */
+enum rk_status state_decode(struct slice slot, struct state_record *ret_record);
+/* Writes the first generation under a temporary name, synced and renamed; opens it. */
+enum rk_status state_create(struct storage *s, struct errmsg *why);
+/* Takes the newer good slot; a bad or older other one is written anew before anything else. */
+enum rk_status state_load(struct storage *s, bool *ret_is_repaired, struct errmsg *why);
+/* Next generation to slot A, sync, slot B, sync.  A failure latches. */
+enum rk_status state_save(struct storage *s, struct errmsg *why);
+
+/* ---- recovery.c ---- */
+
+enum rk_status log_recover(struct storage *s, struct storage_recovered *recovered,
+                           struct errmsg *why);
+
+/* ---- log.c ---- */
+
+/* Starts anew from files in `s->files` whose entries end at s->tail, all durable. */
+void log_publish(struct storage *s);
+void log_add_anchor(struct storage *s, const struct log_point *point);
+/* The point of an entry from the base to the tail.  Reads up to ANCHOR_ENTRIES entries. */
+enum rk_status log_point_at(struct storage *s, raft_index index, struct log_point *ret_point,
+                            struct errmsg *why);
+void index_record_encode(uint8_t *out, raft_index index, uint64_t offset, uint32_t size);
+
+/* ---- replace.c ---- */
+
+enum rk_status log_replace(struct storage *s, raft_index base_index, raft_term base_term,
+                           bool keeps_suffix, struct errmsg *why);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log, index and state on the real file system. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/heap.h"
+#include "support/store.h"
+#include "support/tmpdir.h"
+
+struct fixture {
+    char *dir;
+    struct store t;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = heap_new(struct fixture);
+
+    f->dir = tmpdir_make();
+    f->t = (struct store)STORE_INIT(fs_posix(), f->dir);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    store_release(&f->t);
+    tmpdir_remove(f->dir);
+    heap_free(f);
+    return 0;
+}
+
+#define OK(expression)                                                                             \
+    do {                                                                                           \
+        enum rk_status status_ = (expression);                                                     \
+        if (status_ != RK_OK) {                                                                    \
+            fail_msg("%s: %s: %s", #expression, rk_status_word(status_), t->why.text);             \
+        }                                                                                          \
+    } while (0)
+
+static bool count_genuine(void *context, const struct entry *entry, uint64_t offset)
+{
+    (void)offset;
+    assert_true(store_entry_is_genuine(entry));
+    ++*(uint64_t *)context;
+    return true;
+}
+
+static uint64_t count_entries(struct store *t, raft_index first)
+{
+    uint64_t count = 0;
+
+    OK(storage_walk(t->s, first, count_genuine, &count, &t->why));
+    return count;
+}
+
+static void empty_directory_becomes_a_member(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+    uint64_t incarnation;
+
+    OK(store_open(t));
+    assert_true(t->recovered.is_new);
+    assert_int_equal(t->recovered.state.boot_count, 1);
+    assert_int_not_equal(t->recovered.state.incarnation, 0);
+    assert_int_equal(t->recovered.log_first_index, 1);
+    assert_int_equal(t->recovered.log_last_index, 0);
+    incarnation = t->recovered.state.incarnation;
+    store_close(t);
+    OK(store_open(t));
+    assert_false(t->recovered.is_new);
+    assert_int_equal(t->recovered.state.boot_count, 2);
+    assert_int_equal(t->recovered.state.incarnation, incarnation);
+}
+
+static void synced_entries_come_back_after_a_restart(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 100));
+    OK(store_append_sync(t, 2, 5000, 30));
+    OK(store_append_sync(t, 7, 1, 2 * MIB));
+    store_close(t);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, 5011);
+    assert_int_equal(t->recovered.log_last_term, 7);
+    assert_int_equal(t->recovered.state.current_term, 7);
+    assert_int_equal(t->recovered.torn_bytes, 0);
+    assert_false(t->recovered.is_index_rebuilt);
+    assert_int_equal(count_entries(t, 1), 5011);
+    assert_int_equal(count_entries(t, 3000), 2012);
+    assert_int_equal(count_entries(t, 6000), 0);
+}
+
+static void ranges_are_read_within_a_byte_limit(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+    struct buffer out = BUFFER_INIT;
+    raft_index last;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 100, 76));
+    OK(storage_read(t->s, 11, 20, 1 * MIB, &out, &last, &t->why));
+    assert_int_equal(last, 20);
+    assert_int_equal(out.size, 1000);
+    OK(storage_read(t->s, 1, 100, 450, &out, &last, &t->why));
+    assert_int_equal(last, 4);
+    assert_int_equal(out.size, 1400);
+    OK(storage_read(t->s, 100, 1000, 1, &out, &last, &t->why));
+    assert_int_equal(last, 100);
+    assert_int_equal(out.size, 1500);
+    assert_int_equal(storage_read(t->s, 101, 200, 1, &out, &last, &t->why), RK_NOT_FOUND);
+    OK(store_append(t, 1, 1, 10));
+    assert_int_equal(storage_read(t->s, 101, 200, 1, &out, &last, &t->why), RK_NOT_FOUND);
+    assert_int_equal(storage_last_index(t->s), 101);
+    buffer_release(&out);
+}
+
+static void a_conflicting_suffix_is_cut_and_replaced(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 3000, 50));
+    OK(storage_tick(t->s, 5000, &t->why));
+    OK(store_append(t, 1, 10, 50));
+    OK(storage_truncate(t->s, 2001, &t->why));
+    assert_int_equal(storage_last_index(t->s), 2000);
+    OK(store_append_sync(t, 3, 7, 60));
+    store_close(t);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, 2007);
+    assert_int_equal(t->recovered.log_last_term, 3);
+    assert_int_equal(count_entries(t, 1), 2007);
+    OK(storage_truncate(t->s, 1, &t->why));
+    store_close(t);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, 0);
+}
+
+static void hard_state_comes_back(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+
+    OK(store_open(t));
+    OK(store_set_term(t, 4, 3));
+    store_close(t);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.state.current_term, 4);
+    assert_int_equal(t->recovered.state.voted_for, 3);
+    assert_string_equal(t->recovered.state.node_name, "n1");
+}
+
+static void a_second_process_is_locked_out(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+    struct store other = STORE_INIT(t->fs, t->data_dir);
+
+    OK(store_open(t));
+    assert_int_equal(store_open(&other), RK_LOCKED);
+    other.is_read_only = true;
+    assert_int_equal(store_open(&other), RK_OK);
+    store_release(&other);
+}
+
+static void another_nodes_directory_is_refused(void **state)
+{
+    struct store *t = &((struct fixture *)*state)->t;
+
+    OK(store_open(t));
+    store_close(t);
+    t->node_name = "n2";
+    assert_int_equal(store_open(t), RK_FOREIGN);
+    assert_non_null(strstr(t->why.text, "\"n1\""));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(empty_directory_becomes_a_member),
+        CASE(synced_entries_come_back_after_a_restart),
+        CASE(ranges_are_read_within_a_byte_limit),
+        CASE(a_conflicting_suffix_is_cut_and_replaced),
+        CASE(hard_state_comes_back),
+        CASE(a_second_process_is_locked_out),
+        CASE(another_nodes_directory_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
