@@ -65,7 +65,6 @@
 #define PEER_RECONNECT_MS_MIN 20
 #define PEER_RECONNECT_MS_MAX 1000
 #define PEER_PENDING_MAX 64                  /* not authenticated; one more drops the oldest */
-#define PEER_HELLO_BYTES_MAX (4 * KIB)       /* a frame before authentication; longer = closed */
 #define PEER_USER_TIMEOUT_MS 10000           /* unacknowledged by then = connection lost */
 #define HANDSHAKE_TIMEOUT_MS 5000            /* peer or TLS handshake; over = closed */
 #define LISTENER_RETRY_MS 250                /* out of descriptors: accepting again after this */

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS contexts from files.  Peers: TLS 1.3, both sides present certificates [DESIGN 5]. */
+/*
+ * TLS contexts from files.  Peers: TLS 1.3, both sides present certificates [DESIGN 5].
+ *
+ * Errors of the two makers are CONFIG, with the file and OpenSSL's reason in `why`; nothing of
+ * a key's content is ever in a message.
+ */
 #ifndef NODE_TLS_H
 #define NODE_TLS_H
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/errmsg.h"
 #include "base/status.h"
@@ -27,5 +33,8 @@ enum rk_status tls_server_context(const struct tls_options *options, SSL_CTX **r
 /* True when the verified certificate of the other side names `name` as a DNS or URI SAN
  * ("refkeeper://node/<name>"). */
 bool tls_peer_is_named(SSL *ssl, const char *name);
+
+/* When the context's own certificate ends, in seconds since 1970 UTC; false = it has none. */
+bool tls_not_after(const SSL_CTX *context, int64_t *ret_seconds);
 
 #endif

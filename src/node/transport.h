@@ -9,9 +9,14 @@
  * authenticated one wins.  Lost connections are dialled again with backoff and jitter
  * (PEER_RECONNECT_MS_MIN..MAX); a lost connection that had been up is dialled at once.
  *
+ * Names are looked up anew at each dial, off the loop (node/resolver.h).
+ *
  * Frames are checked (length, CRC, type) before the node sees them; a bad frame closes the
  * connection and counts.  Output is gathered and leaves at transport_flush(), once per turn.
  * A peer whose unsent output passes PEER_OUTPUT_BYTES_MAX is dropped and dialled anew.
+ *
+ * Callbacks come from the loop, never from inside a function of this header.  They may call
+ * every function but transport_close().
  * Thread: the loop.
  */
 #ifndef NODE_TRANSPORT_H
@@ -29,7 +34,8 @@
 struct transport;
 
 struct transport_callbacks {
-    /* Fills what this node says of itself now; target is set by the transport. */
+    /* Fills what this node says of itself now; versions, sender, sender_name and target are
+     * filled already. */
     void (*fill_hello)(void *context, struct hello *hello);
     /*
      * Judges the other side's HELLO after the transport has checked versions, target and the
@@ -41,7 +47,7 @@ struct transport_callbacks {
     /* by_host: closed by the other side's host (FIN or RST), not by silence or by us. */
     void (*closed)(void *context, node_id peer, bool by_host);
     void (*received)(void *context, node_id peer, const struct frame *frame);
-    void (*log)(void *context, int level, const char *text);
+    void (*log)(void *context, int level, const char *text); /* enum node_log_level */
 };
 
 struct transport_options {
@@ -56,7 +62,10 @@ enum rk_status transport_open(struct event_base *base, const struct transport_op
                               const struct transport_callbacks *callbacks, void *context,
                               struct transport **ret_transport, struct errmsg *why) MUST_USE;
 
-/* The members to be connected with, self among them; copied.  Others are disconnected. */
+/*
+ * The members to be connected with, self among them; copied.  Others are disconnected without
+ * a call of closed().  A changed address is used at the next dial.
+ */
 void transport_set_members(struct transport *t, const struct membership *members);
 
 bool transport_is_connected(const struct transport *t, node_id peer);
@@ -77,10 +86,29 @@ size_t transport_output_bytes(const struct transport *t, node_id peer);
 
 void transport_flush(struct transport *t);
 
+/* New certificates, for connections made from now on; borrowed.  The old context may be
+ * freed: connections that stand keep it alive. */
+void transport_set_tls(struct transport *t, SSL_CTX *tls);
+
+/* The port listened on: another one than asked for when that was 0. */
+unsigned transport_port(const struct transport *t);
+
 struct transport_peer_status {
     bool is_connected;
     uint64_t sent_bytes, received_bytes, bad_frames_total, reconnects_total;
 };
+
+/* Connections that never became a peer's. */
+struct transport_stranger_status {
+    unsigned pending_count;    /* now: accepted and not authenticated yet */
+    uint64_t accepted_total;   /* all inbound connections */
+    uint64_t refused_total;    /* with HELLO_REFUSED, by us */
+    uint64_t bad_frames_total; /* garbage before authentication */
+    uint64_t dropped_total;    /* too many at once, or silent for HANDSHAKE_TIMEOUT_MS */
+};
+void transport_stranger_status(const struct transport *t,
+                               struct transport_stranger_status *ret_status);
+/* Zeros for a peer that is not a member. */
 void transport_peer_status(const struct transport *t, node_id peer,
                            struct transport_peer_status *ret_status);
 
