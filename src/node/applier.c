@@ -77,8 +77,8 @@ void applier_turn(struct node *n)
         struct errmsg why = ERRMSG_INIT;
         struct slice bytes;
         raft_index piece_last;
-        enum rk_status status =
-            window_read(&n->window, first, last, APPLY_READ_BYTES, &bytes, &piece_last, &why);
+        enum rk_status status = window_read(&n->window, first, last, APPLY_READ_BYTES, &bytes,
+                                            &piece_last, &why);
 
         if (status != RK_OK) {
             node_halt(n, status == RK_CORRUPT ? 65 : 74, "read the log to apply it: %s", why.text);

@@ -47,8 +47,8 @@ struct batch *batch_copy(const struct entry *entries, size_t count)
         size_t size = entry_size(&entries[i]);
 
         b->offsets[i] = offset;
-        b->records[i] =
-            (struct storage_record){ entries[i].index, entries[i].term, (uint32_t)size };
+        b->records[i] = (struct storage_record){ entries[i].index, entries[i].term,
+                                                 (uint32_t)size };
         offset += size;
     }
     buffer_put(&b->bytes, start, offset);

@@ -92,8 +92,7 @@ void driver_release_held(struct node *n)
         struct raft_send s = n->held[i].send;
 
         if (s.message.term < raft_current_term(n->raft) ||
-            (s.need.log_index != 0 &&
-             raft_term_at(n->raft, s.need.log_index) != s.need.log_term)) {
+            (s.need.log_index != 0 && raft_term_at(n->raft, s.need.log_index) != s.need.log_term)) {
             continue;
         }
         if (is_durable(n, &s.need)) {

@@ -91,8 +91,7 @@ static void on_written(void *context, const struct writer_report *report)
     if (report->state_generation != 0) {
         n->durable_generation = report->state_generation;
     }
-    if (report->last_index != 0 &&
-        raft_term_at(n->raft, report->last_index) == report->last_term) {
+    if (report->last_index != 0 && raft_term_at(n->raft, report->last_index) == report->last_term) {
         n->durable_index = report->last_index;
         n->durable_term = report->last_term;
     }
@@ -321,8 +320,7 @@ static enum rk_status open_transport(struct node *n, const struct tls_options *t
         }
         options.tls = n->peer_tls;
     }
-    status =
-        transport_open(n->base, &options, &node_transport_callbacks, n, &n->transport, why);
+    status = transport_open(n->base, &options, &node_transport_callbacks, n, &n->transport, why);
     if (status == RK_OK) {
         transport_set_members(n->transport, raft_membership(n->raft));
     }

@@ -208,8 +208,8 @@ static void pending_add(struct node *n, const struct proposal_queue *q, raft_ter
             pending_grow(p);
         }
         p->pending_count++;
-        *pending_at(p, p->pending_count - 1) =
-            (struct pending_proposal){ first_index + i, term, q->items[i] };
+        *pending_at(p, p->pending_count - 1) = (struct pending_proposal){ first_index + i, term,
+                                                                          q->items[i] };
     }
 }
 

@@ -31,9 +31,9 @@ struct read_batch {
 };
 
 struct reads {
-    struct read_list now;     /* answered at the end of this turn */
-    struct read_list waiting; /* MIN_INDEX not reached yet */
-    struct read_list asking;  /* for the next READ */
+    struct read_list now;       /* answered at the end of this turn */
+    struct read_list waiting;   /* MIN_INDEX not reached yet */
+    struct read_list asking;    /* for the next READ */
     struct read_batch *batches; /* ring, oldest first */
     size_t head, count, capacity;
     uint64_t next_token;

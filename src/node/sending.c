@@ -11,13 +11,12 @@
  * else gathered in n->scratch.  *ret_owner is the batch, or NULL.
  */
 static enum rk_status gather(struct node *n, raft_index first, raft_index last,
-                             struct slice *ret_bytes, struct batch **ret_owner,
-                             struct errmsg *why)
+                             struct slice *ret_bytes, struct batch **ret_owner, struct errmsg *why)
 {
     struct slice piece;
     raft_index piece_last = 0;
-    enum rk_status status =
-        window_read(&n->window, first, last, APPEND_ENTRIES_BYTES_MAX, &piece, &piece_last, why);
+    enum rk_status status = window_read(&n->window, first, last, APPEND_ENTRIES_BYTES_MAX, &piece,
+                                        &piece_last, why);
 
     *ret_owner = NULL;
     if (status == RK_OK && piece_last == last) {

@@ -191,9 +191,9 @@ static bool send_chunk(struct node *n, struct snapshot_sending *sending)
 
     buffer_clear(&n->scratch);
     if (raft_role_of(n->raft) != RAFT_LEADER || sending->last_index == 0 ||
-        snapshot_file_read(fs_posix(), n->options.data_dir, sending->last_index,
-                           sending->last_term, sending->offset, SNAPSHOT_CHUNK_BYTES, &n->scratch,
-                           &sending->file_bytes, &why) != RK_OK ||
+        snapshot_file_read(fs_posix(), n->options.data_dir, sending->last_index, sending->last_term,
+                           sending->offset, SNAPSHOT_CHUNK_BYTES, &n->scratch, &sending->file_bytes,
+                           &why) != RK_OK ||
         n->scratch.size == 0) {
         node_log(n, NODE_LOG_WARN, "sending a snapshot to member %" PRIu64 " ended early: %s",
                  sending->peer, why.text);
@@ -267,8 +267,8 @@ enum rk_status snapshots_load(const char *data_dir, raft_index last_index, raft_
     struct snapshot_reader *reader;
     struct refdb_loader *loader;
     struct slice bytes;
-    enum rk_status status =
-        snapshot_reader_open(fs_posix(), data_dir, last_index, last_term, ret_meta, &reader, why);
+    enum rk_status status = snapshot_reader_open(fs_posix(), data_dir, last_index, last_term,
+                                                 ret_meta, &reader, why);
 
     if (status != RK_OK) {
         return status;
@@ -350,8 +350,7 @@ static void start_loading(struct node *n)
 static bool starts_file(const struct snapshots *s, const struct message *m)
 {
     return m->u.install_snapshot.offset == 0 || s->receiver == NULL ||
-           s->received_from != m->from ||
-           s->received_index != m->u.install_snapshot.last_index ||
+           s->received_from != m->from || s->received_index != m->u.install_snapshot.last_index ||
            s->received_term != m->u.install_snapshot.last_term;
 }
 

@@ -42,8 +42,8 @@ struct snapshots {
     node_id received_from;
     raft_index received_index;
     raft_term received_term;
-    bool is_loading;             /* on the worker */
-    struct refdb *loaded;        /* verified and loaded, waiting for the core's word */
+    bool is_loading;      /* on the worker */
+    struct refdb *loaded; /* verified and loaded, waiting for the core's word */
     struct snapshot_meta loaded_meta;
     bool is_installing; /* the writer resets the log: nothing is applied meanwhile */
 

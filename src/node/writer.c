@@ -171,8 +171,7 @@ static enum rk_status carry_out_appends(struct writer *w, struct order **list,
         struct order *o = *list;
         struct batch *b = o->u.append;
 
-        status =
-            storage_append(w->storage, buffer_slice(&b->bytes), b->records, b->count, why);
+        status = storage_append(w->storage, buffer_slice(&b->bytes), b->records, b->count, why);
         done->last_term = b->records[b->count - 1].term;
         done->last_index = b->last_index;
         bytes += b->bytes.size;
