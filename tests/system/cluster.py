@@ -15,7 +15,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("RK_BUILD", os.environ.get("abs_top_builddir", os.getcwd()))
+BUILD = os.environ.get("RK_BUILDDIR", os.getcwd())
 DAEMON = os.environ.get("REFKEEPERD", os.path.join(BUILD, "refkeeperd"))
 CLI = os.environ.get("REFKEEPER", os.path.join(BUILD, "refkeeper"))
 
