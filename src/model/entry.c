@@ -72,3 +72,13 @@ enum entry_verdict entry_decode(struct slice input, struct entry *ret_entry, siz
     ret_entry->command = command;
     return ENTRY_GOOD;
 }
+
+void entry_parse(struct slice bytes, struct entry *ret_entry)
+{
+    PRE(bytes.size >= ENTRY_HEADER_BYTES);
+    ret_entry->term = get_be64(bytes.data);
+    ret_entry->index = get_be64(bytes.data + 8);
+    ret_entry->command =
+        slice_of(bytes.data + ENTRY_HEADER_BYTES, get_be32(bytes.data + 20));
+    PRE(entry_size(ret_entry) <= bytes.size);
+}

@@ -317,22 +317,29 @@ static struct order *take_orders(struct writer *w, int64_t wait_ms, bool *ret_st
     return list;
 }
 
-/* Deferred work of storage is due for a while after the last order, then the disk rests. */
+/* How long until storage's deferred work is due; 0 = nothing is. */
+static int64_t storage_wait_ms(const struct writer *w)
+{
+    int64_t deadline_ms = storage_deadline_ms(w->storage);
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (w->has_failed || deadline_ms == INT64_MAX) {
+        return 0;
+    }
+    return deadline_ms <= now_ms ? 1 : deadline_ms - now_ms;
+}
+
 static void *writer_main(void *argument)
 {
     struct writer *w = argument;
-    int64_t active_until_ms = 0;
     bool stop = false;
 
     while (!stop) {
-        int64_t now_ms = clock_monotonic_ms();
-        int64_t wait_ms = now_ms < active_until_ms ? INDEX_SYNC_INTERVAL_MS : 0;
-        struct order *list = take_orders(w, wait_ms, &stop);
+        struct order *list = take_orders(w, storage_wait_ms(w), &stop);
         struct writer_report done = { 0 };
 
         if (list != NULL) {
             carry_out(w, list);
-            active_until_ms = clock_monotonic_ms() + 2 * CHECKPOINT_INTERVAL_MS;
         }
         if (w->has_failed) {
             continue;
