@@ -78,7 +78,6 @@ void entry_parse(struct slice bytes, struct entry *ret_entry)
     PRE(bytes.size >= ENTRY_HEADER_BYTES);
     ret_entry->term = get_be64(bytes.data);
     ret_entry->index = get_be64(bytes.data + 8);
-    ret_entry->command =
-        slice_of(bytes.data + ENTRY_HEADER_BYTES, get_be32(bytes.data + 20));
+    ret_entry->command = slice_of(bytes.data + ENTRY_HEADER_BYTES, get_be32(bytes.data + 20));
     PRE(entry_size(ret_entry) <= bytes.size);
 }

@@ -4,10 +4,10 @@
 
     RK_KILLS=200 RK_SEED=1 tests/system/test_kill9.py
 
-Each writer owns some refs and moves each along a chain of values by compare-and-swap, so at any time
-a ref may only hold the value last acknowledged, or the one whose outcome is unknown.  Nodes are
-killed in turn by a seeded draw; a round counts only when updates were acknowledged before the kill and
-after it.  At the end all nodes must hold the same state, on line and by fsck.
+Each writer owns some refs and moves each along a chain of values by compare-and-swap, so at any
+time a ref may only hold the value last acknowledged, or the one whose outcome is unknown.  Nodes
+are killed in turn by a seeded draw; a round counts only when updates were acknowledged before the
+kill and after it.  At the end all nodes must hold the same state, on line and by fsck.
 """
 import os
 import random

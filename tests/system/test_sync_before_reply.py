@@ -3,8 +3,8 @@
 """No reply to a write leaves before fdatasync of the log has returned on a majority of the nodes.
 
 Three nodes run under strace.  Updates are sent one at a time, to the leader and to a follower; for
-each, the system call that wrote the reply must have begun after fdatasync(raft-log.dat) returned on two
-nodes, counted from the moment the request was sent.
+each, the system call that wrote the reply must have begun after fdatasync(raft-log.dat) returned on
+two nodes, counted from the moment the request was sent.
 """
 import os
 import re
