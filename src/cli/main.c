@@ -1,8 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* refkeeper: says its version. */
+/* refkeeper: finds the verb and runs it. */
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "cli/cli.h"
+
+/* A hook in a repository is a link to this program: its own name is the verb. */
+static const struct verb *verb_of_program(const char *program)
 {
-    return printf("refkeeper %s\n", PACKAGE_VERSION) < 0;
+    const char *slash = strrchr(program, '/');
+    char hook[] = "hook";
+    char name[32];
+    char *words[2] = { hook, name };
+    int count = 0;
+    const struct verb *verb;
+
+    snprintf(name, sizeof name, "%s", slash == NULL ? program : slash + 1);
+    verb = cli_find_verb(2, words, &count);
+    return count == 2 ? verb : NULL;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    int words = 0;
+    int first;
+
+    if (!cli_read_environment(cli)) {
+        return EXIT_USAGE;
+    }
+    cli->verb = verb_of_program(argv[0]);
+    if (cli->verb != NULL) {
+        return cli->verb->run(cli, argc - 1, argv + 1);
+    }
+    first = cli_parse_global(cli, argc - 1, argv + 1);
+    if (first < 0) {
+        return EXIT_USAGE;
+    }
+    argc -= 1 + first;
+    argv += 1 + first;
+    if (argc == 0) {
+        cli_print_help(cli);
+        return cli->is_help ? 0 : EXIT_USAGE;
+    }
+    cli->verb = cli_find_verb(argc, argv, &words);
+    if (cli->verb == NULL) {
+        return cli_usage_error(cli, "no such verb: %s%s%s", argv[0], argc > 1 ? " " : "",
+                               argc > 1 ? argv[1] : "");
+    }
+    if (cli->is_help) {
+        cli_print_help(cli);
+        return 0;
+    }
+    return cli->verb->run(cli, argc - words, argv + words);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = { .verb = NULL };
+    int code = run(&cli, argc, argv);
+
+    /* Help asked for after the verb ends the verb's parsing, and is no usage error. */
+    if (cli.is_help) {
+        code = 0;
+    }
+    cli_release(&cli);
+    return code;
 }

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client of a verb, who acts, and how failures are told. */
+#include "cli/cli.h"
+
+#include <jansson.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+
+/* ---- Client ---- */
+
+struct rk_client *cli_client_of(struct cli *cli, const char *endpoints, struct rk_error *error)
+{
+    struct rk_options *options = rk_options_new();
+    struct rk_client *client = NULL;
+    enum rk_status status = RK_OK;
+
+    if (endpoints != NULL) {
+        status = rk_options_set_endpoints(options, endpoints, error);
+    }
+    if (cli->ca_file != NULL || cli->cert_file != NULL) {
+        rk_options_set_tls(options, cli->ca_file, cli->cert_file, cli->key_file, cli->server_name);
+    }
+    if (cli->password != NULL) {
+        rk_options_set_auth(options, cli->user, cli->password);
+    }
+    rk_options_set_timeout_ms(options, cli->timeout_ms);
+    if (status == RK_OK) {
+        status = rk_client_open(options, &client, error);
+    }
+    rk_options_free(options);
+    return status == RK_OK ? client : NULL;
+}
+
+struct rk_client *cli_client(struct cli *cli, int *ret_exit)
+{
+    struct rk_error error;
+
+    if (cli->client == NULL) {
+        cli->client = cli_client_of(cli, cli->endpoints, &error);
+        if (cli->client == NULL) {
+            *ret_exit = cli_fail(cli, &error);
+        }
+    }
+    return cli->client;
+}
+
+const char *cli_actor(struct cli *cli)
+{
+    char text[64];
+    const struct passwd *entry;
+    const char *name = getenv("REMOTE_USER");
+
+    if (cli->actor != NULL) {
+        return cli->actor;
+    }
+    if (name == NULL || name[0] == '\0') {
+        entry = getpwuid(getuid());
+        name = entry == NULL ? NULL : entry->pw_name;
+    }
+    if (name == NULL) {
+        snprintf(text, sizeof text, "uid %lu", (unsigned long)getuid());
+        name = text;
+    }
+    cli->actor = heap_copy_text(name, strnlen(name, RK_ACTOR_BYTES_MAX));
+    return cli->actor;
+}
+
+void cli_release(struct cli *cli)
+{
+    rk_client_close(cli->client);
+    heap_free(cli->endpoints);
+    heap_free(cli->ca_file);
+    heap_free(cli->cert_file);
+    heap_free(cli->key_file);
+    heap_free(cli->server_name);
+    heap_free(cli->user);
+    heap_free(cli->password);
+    heap_free(cli->actor);
+}
+
+/* ---- Failures ---- */
+
+static void add_text(json_t *object, const char *key, const char *text)
+{
+    json_t *value = json_string(text);
+
+    (void)json_object_set_new(object, key, value == NULL ? json_null() : value);
+}
+
+static void print_json_error(const struct rk_error *e)
+{
+    json_t *inner = json_object();
+    json_t *outer = json_object();
+
+    add_text(inner, "code", rk_status_word(e->status));
+    add_text(inner, "message", e->message);
+    (void)json_object_set_new(inner, "retryable", json_boolean(e->reaction == RK_RETRY));
+    if (e->endpoint[0] != '\0') {
+        add_text(inner, "endpoint", e->endpoint);
+    }
+    if (e->current_oid[0] != '\0') {
+        json_t *current = json_object();
+
+        add_text(current, "oid", e->current_oid);
+        (void)json_object_set_new(current, "index", json_integer((json_int_t)e->current_index));
+        add_text(current, "actor", e->current_actor);
+        (void)json_object_set_new(inner, "current", current);
+    }
+    (void)json_object_set_new(outer, "error", inner);
+    (void)json_dumpf(outer, stderr, JSON_COMPACT);
+    fputc('\n', stderr);
+    json_decref(outer);
+}
+
+/* What the person can do about it, beyond the message. */
+static const char *advice(const struct rk_error *e)
+{
+    switch (e->status) {
+    case RK_UNREACHABLE:
+        return "\n  is refkeeperd running there? name its addresses with --endpoints or "
+               "REFKEEPER_ENDPOINTS";
+    case RK_NOLEADER:
+        return "\n  the cluster has no leader: see `refkeeper status --cluster`; reads of one "
+               "node's copy still work with --stale";
+    case RK_NOAUTH:
+        return "\n  give REFKEEPER_USER and REFKEEPER_PASSWORD";
+    default:
+        return "";
+    }
+}
+
+int cli_fail(struct cli *cli, const struct rk_error *error)
+{
+    fflush(stdout);
+    if (cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL) {
+        print_json_error(error);
+    } else {
+        const char *name = cli->verb == NULL ? NULL : cli->verb->name;
+        bool is_elsewhere = error->endpoint[0] != '\0' &&
+                            strstr(error->message, error->endpoint) == NULL;
+
+        fprintf(stderr, "refkeeper%s%s: %s%s%s%s%s\n", name == NULL ? "" : " ",
+                name == NULL ? "" : name, error->message, is_elsewhere ? " (" : "",
+                is_elsewhere ? error->endpoint : "", is_elsewhere ? ")" : "", advice(error));
+    }
+    return rk_status_exit_code(error->status);
+}
+
+int cli_fail_text(struct cli *cli, enum rk_status status, const char *format, ...)
+{
+    struct rk_error error;
+    va_list args;
+
+    memset(&error, 0, sizeof error);
+    error.status = status;
+    error.reaction = rk_status_reaction(status);
+    va_start(args, format);
+    vsnprintf(error.message, sizeof error.message, format, args);
+    va_end(args);
+    return cli_fail(cli, &error);
+}
+
+int cli_usage_error(struct cli *cli, const char *format, ...)
+{
+    char text[500];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (cli->verb == NULL) {
+        return cli_fail_text(cli, RK_BADARG, "%s; see `refkeeper --help`", text);
+    }
+    return cli_fail_text(cli, RK_BADARG, "%s; see `refkeeper %s --help`", text, cli->verb->name);
+}
+
+/* ---- Help ---- */
+
+static const char global_help[] =
+    "Global flags, each also as environment variable REFKEEPER_<FLAG>:\n"
+    "  --endpoints H:P,...   RESP addresses of the nodes (127.0.0.1:7481)\n"
+    "  -o, --output FORMAT   table, json, jsonl or value\n"
+    "  --timeout D           deadline of one request, retries included (10s)\n"
+    "  --cacert FILE         authorities the server's certificate must be signed by; turns on TLS\n"
+    "  --cert FILE --key FILE  certificate and key of this client\n"
+    "  --server-name NAME    what the server's certificate must name, if not its host\n"
+    "  --user NAME           for authentication; the password only as REFKEEPER_PASSWORD\n"
+    "  --actor TEXT          who acts, kept with each change (REMOTE_USER, else the login name)\n"
+    "\n"
+    "Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 refused or findings, 5 unavailable,\n"
+    "6 outcome unknown, 7 denied, 8 corrupt data.\n";
+
+void cli_print_help(const struct cli *cli)
+{
+    if (cli->verb != NULL) {
+        printf("usage: refkeeper %s %s\n\n%s\n%s", cli->verb->name, cli->verb->usage,
+               cli->verb->help, global_help);
+        return;
+    }
+    printf("usage: refkeeper [flags] VERB ...\n\nVerbs:\n");
+    for (const struct verb *v = cli_verbs; v->name != NULL; v++) {
+        printf("  %s %s\n", v->name, v->usage);
+    }
+    printf("\n`refkeeper VERB --help` explains one.\n\n%s", global_help);
+}
+
+const struct verb *cli_find_verb(int argc, char **argv, int *ret_words)
+{
+    const struct verb *found = NULL;
+
+    for (const struct verb *v = cli_verbs; v->name != NULL; v++) {
+        const char *space = strchr(v->name, ' ');
+        size_t first = space == NULL ? strlen(v->name) : (size_t)(space - v->name);
+
+        if (argc < 1 || strlen(argv[0]) != first || memcmp(argv[0], v->name, first) != 0) {
+            continue;
+        }
+        if (space == NULL) {
+            found = v;
+            *ret_words = 1;
+        } else if (argc > 1 && strcmp(argv[1], space + 1) == 0) {
+            *ret_words = 2;
+            return v;
+        }
+    }
+    return found;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every verb: name, usage, help, function. */
+#include "cli/verbs.h"
+
+#include <stddef.h>
+
+#include "cli/cli.h"
+#include "cli/write.h"
+
+#define READ_HELP                                                                                  \
+    "  --stale               this node's own copy, without asking the others\n"                    \
+    "  --min-index N         a copy that includes log index N\n"
+
+const struct verb cli_verbs[] = {
+    { "status", "[--cluster]",
+      "Shows the node that answers.\n"
+      "  --cluster             one row per member, each asked itself\n",
+      cmd_status },
+    { "repo create", "PATH PRIMARY [--replicas S,...] [--format sha1|sha256] [--head REF]",
+      "Creates a repository.  PRIMARY and replicas are names of storages.\n" WRITE_HELP,
+      cmd_repo_create },
+    { "repo register", "PATH STORAGE",
+      "Creates the repository with STORAGE as primary, or adds STORAGE as a replica.\n" WRITE_HELP,
+      cmd_repo_register },
+    { "repo remove", "PATH", "Removes a repository and its refs.\n" WRITE_HELP, cmd_repo_remove },
+    { "repo rename", "PATH NEW | --prefix OLD/ NEW/",
+      "Renames a repository, or with --prefix all below OLD/, or none.\n" WRITE_HELP,
+      cmd_repo_rename },
+    { "repo show", "PATH", "Shows everything about a repository.\n", cmd_repo_show },
+    { "repo list", "[--prefix P] [--storage S]", "Lists repositories in order of path.\n",
+      cmd_repo_list },
+    { "repo set-head", "PATH REF", "Sets what HEAD points at.\n" WRITE_HELP, cmd_repo_set_head },
+    { "repo freeze", "PATH REASON", "Refuses every change of its refs, saying REASON.\n" WRITE_HELP,
+      cmd_repo_freeze },
+    { "repo thaw", "PATH", "Ends freezing.\n" WRITE_HELP, cmd_repo_thaw },
+    { "ref get", "PATH REF [--stale]", "Prints what a ref is at.\n" READ_HELP, cmd_ref_get },
+    { "ref list", "PATH [--prefix P] [--after REF] [--page N]",
+      "Lists refs in git's order.\n" READ_HELP, cmd_ref_list },
+    { "ref update", "PATH REF NEW (--old OID|--create|--force) | PATH --stdin [-z]",
+      "Sets a ref, if it is at --old, or with --create does not exist, or with --force always.\n"
+      "  --stdin [-z]          reads the input of `git update-ref --stdin`; each transaction is\n"
+      "                        all or nothing.  prepare compares values but holds no locks\n" WRITE_HELP,
+      cmd_ref_update },
+    { "ref delete", "PATH REF (--old OID|--force)", "Deletes a ref.\n" WRITE_HELP, cmd_ref_delete },
+    { "storage set", "NAME [--http ADDR] [--ssh ADDR] [--zone Z] [--state active|draining|down]",
+      "Adds a storage or changes fields of it.\n", cmd_storage_set },
+    { "storage list", "", "Lists storages.\n", cmd_storage_list },
+    { "storage remove", "NAME", "Removes a storage no repository uses.\n", cmd_storage_remove },
+    { "primary set", "STORAGE PATH... [--force REASON]",
+      "Makes STORAGE the primary of each repository.\n"
+      "  --force REASON        also where it was not seen complete: updates may be lost\n",
+      cmd_primary_set },
+    { "route", "PATH [--write] [--stale] [--ssh CMD]",
+      "Says where to send a fetch, or with --write a push.\n"
+      "  --ssh CMD             becomes CMD with the primary's ssh address as argument\n",
+      cmd_route },
+    { "member list", "", "Lists the nodes of the cluster.\n", cmd_member_list },
+    { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
+      cmd_version },
+    { NULL, NULL, NULL, NULL },
+};
