@@ -96,8 +96,9 @@ struct raft_recovered {
 };
 
 /*
- * A follower that has heard nobody.  A node with an empty log and no hard state neither
- * campaigns nor votes before RAFT_BOOTSTRAP.  Everything borrowed is copied.
+ * A follower that has heard nobody.  A node with an empty log that has never voted neither
+ * campaigns nor votes before RAFT_BOOTSTRAP or its first entry.  Everything borrowed is
+ * copied.
  */
 struct raft *raft_new(const struct raft_config *config, const struct raft_recovered *recovered,
                       time_ms now_ms);
@@ -135,13 +136,18 @@ struct raft_event {
             uint64_t token; /* comes back in effects->reads */
         } read;
         struct {
-            uint64_t hard_state_generation; /* all up to this are durable */
+            uint64_t hard_state_generation; /* all up to this are durable; 0 = no news */
             raft_term last_term;   /* (term, index) of the newest durable entry; counts only */
             raft_index last_index; /* while the log still holds that pair; 0 = no news */
         } persisted;
         struct {
             node_id peer;
         } peer_closed, peer_opened;
+        struct {
+            /* Borrowed: with a random cluster id and every member's incarnation; of the new
+             * log's first entry when this node comes to lead.  NULL = as recovered. */
+            const struct membership *membership;
+        } bootstrap;
         struct {
             raft_index last_index;
             raft_term last_term;
@@ -167,7 +173,10 @@ struct raft_event {
 
 /* ---- Effects ---- */
 
-/* What must be durable here before a message leaves; zeros = nothing. */
+/*
+ * What must be durable here before a message leaves; zeros = nothing.  Acknowledgements are
+ * only emitted for what is durable already, so the log half is zero today.
+ */
 struct raft_need {
     uint64_t hard_state_generation;
     raft_term log_term;
@@ -183,7 +192,7 @@ enum raft_append_kind {
     RAFT_APPEND_NONE,
     RAFT_APPEND_PROPOSALS, /* the commands just submitted, in their order */
     RAFT_APPEND_NOOP,      /* a new leader's first entry [paper 8] */
-    RAFT_APPEND_BOOTSTRAP, /* the very first entry: COMMAND_MEMBERSHIP with a new cluster id */
+    RAFT_APPEND_BOOTSTRAP, /* the very first entry: raft_membership() as it is now */
     RAFT_APPEND_RECEIVED,  /* entries of the received message */
 };
 
