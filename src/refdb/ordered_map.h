@@ -9,6 +9,7 @@
 #ifndef REFDB_ORDERED_MAP_H
 #define REFDB_ORDERED_MAP_H
 
+#include "refdb/map_cursor.h"
 #include "refdb/packed_node.h"
 
 struct ordered_map {
@@ -31,13 +32,7 @@ bool map_remove(struct node_pool *pool, struct ordered_map *map, struct slice ke
 
 void map_clear(struct node_pool *pool, struct ordered_map *map);
 
-/* A walk in order of keys.  Void after a change of the map. */
-struct map_cursor {
-    const struct packed_node *root, *leaf; /* leaf NULL = at the end */
-    uint32_t offset;                       /* of the next entry in it */
-    size_t key_size;
-    uint8_t key[MAP_KEY_BYTES_MAX]; /* of the entry before it */
-};
+/* ---- Walks ---- */
 
 /* Starts before the first key >= `from`. */
 void map_seek(const struct ordered_map *map, struct slice from, struct map_cursor *ret_cursor);

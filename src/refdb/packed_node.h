@@ -20,9 +20,8 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "refdb/map_cursor.h"
 #include "refdb/node_pool.h"
-
-#define MAP_KEY_BYTES_MAX 1024 /* names, paths and the like: see base/limits.h */
 
 struct packed_node {
     uint32_t generation;

@@ -18,6 +18,7 @@
 #include "model/entry.h"
 #include "model/oid.h"
 #include "model/types.h"
+#include "refdb/map_cursor.h"
 
 struct refdb;
 
@@ -33,15 +34,34 @@ struct refdb_item {
     struct oid current; /* size 0 = absent */
     raft_index current_index;
     struct slice current_actor;
-    /* NAMECONFLICT: the ref in the way; FROZEN: the reason; RENAMED: the new path */
+    /* NAMECONFLICT: the ref in the way; FROZEN: the reason, or "read-only"; RENAMED: the new
+     * path; FENCED: the primary; NOSTORAGE: the storage; EXISTS of a path: that path;
+     * CONFLICT of RemoveReplica and RemoveStorage: why not */
     struct slice detail;
-    /* RegisterRepo, SetPrimary: what happened */
+    /* of an item with status OK: what happened */
     enum refdb_outcome {
         REFDB_DONE,
         REFDB_CREATED,
         REFDB_ADDED,
         REFDB_ALREADY, /* no effect: it was so before */
     } outcome;
+};
+
+/* One thing an entry changed, for events and logs.  No effect, no change. */
+struct refdb_change {
+    enum refdb_change_kind {
+        REFDB_CHANGE_REF,          /* name = ref, old_oid and new_oid */
+        REFDB_CHANGE_CREATED,      /* new_text = primary */
+        REFDB_CHANGE_REMOVED,      /* old_text = primary */
+        REFDB_CHANGE_RENAMED,      /* path = the new one, old_text, new_text = paths */
+        REFDB_CHANGE_HEAD,         /* old_text, new_text = refs */
+        REFDB_CHANGE_STATE,        /* new_text = "rw", "ro" or "frozen"; name = reason */
+        REFDB_CHANGE_PRIMARY,      /* old_text, new_text = storages */
+        REFDB_CHANGE_REPLICA,      /* added: new_text, removed: old_text = storage */
+        REFDB_CHANGE_STORAGE,      /* no path; set: new_text, removed: old_text = storage */
+    } kind;
+    struct slice path, name, old_text, new_text;
+    struct oid old_oid, new_oid; /* size 0 = absent */
 };
 
 /*
@@ -57,11 +77,13 @@ struct refdb_result {
     raft_index replay_index; /* the index first answered, when is_replay */
     size_t item_count;
     const struct refdb_item *items;
+    size_t change_count; /* in the order they were made */
+    const struct refdb_change *changes;
 };
 
 /*
  * Applies a committed entry.  PRE: entry->index == refdb_applied_index() + 1.
- * Errors: UNSUPPORTED or PROTOCOL (this binary cannot decode it: halt, never skip).
+ * Errors: those of command_decode() (this binary cannot decode it: halt, never skip).
  * A refused command changes nothing but the applied index and still returns OK here.
  */
 enum rk_status refdb_apply(struct refdb *db, const struct entry *entry,
@@ -72,6 +94,10 @@ raft_term refdb_applied_term(const struct refdb *db);
 
 /* Replicated time: the newest cluster_ms an applied envelope carried; 0 = none yet. */
 int64_t refdb_cluster_ms(const struct refdb *db);
+
+/* Moves the applied index on without applying, so that no index before it is handed out again.
+ * For recover and restore.  PRE: index >= refdb_applied_index(), not frozen. */
+void refdb_advance(struct refdb *db, raft_index index, raft_term term);
 
 /* ---- Questions.  Returned pointers and slices are valid until the next apply ---- */
 
@@ -94,35 +120,35 @@ struct refdb_repository {
 struct refdb_ref {
     struct slice name;
     struct oid oid;
+    raft_index last_index; /* of the last change to it */
 };
 
 /*
  * Errors: NOREPO; REMOVED when a tombstone remembers the path.  With `id` != 0 the answer is
- * about that repository: RENAMED (its path now is in *ret_repository), REMOVED.
+ * about that repository: RENAMED (then *ret_repository is filled too, with its path now),
+ * REMOVED.
  */
 enum rk_status refdb_find_repository(const struct refdb *db, struct slice path, uint64_t id,
                                      struct refdb_repository *ret_repository) MUST_USE;
 
 /* Repositories in order of path: the first whose path is > `after` (or >= when `inclusive`).
- * False at the end. */
+ * False at the end.  O(log n). */
 bool refdb_next_repository(const struct refdb *db, struct slice after, bool inclusive,
                            struct refdb_repository *ret_repository);
 
-/* Errors: NOREPO, REMOVED, NOREF. */
+/* Errors: NOREPO, REMOVED, NOREF.  The name is `refname` itself. */
 enum rk_status refdb_find_ref(const struct refdb *db, struct slice path, struct slice refname,
                               struct refdb_ref *ret_ref) MUST_USE;
 
 /* A walk over the refs of one repository, in byte order.  Void after an apply. */
 struct refdb_ref_cursor {
-    const void *place[2];
-    uint64_t slot[2];
-    uint8_t name[REFNAME_BYTES_MAX];
-    size_t name_bytes;
+    struct map_cursor walk;
     uint8_t oid_bytes;
 };
-/* Starts before the first ref >= `from`. */
+/* Starts before the first ref >= `from`.  Errors: NOREPO, REMOVED. */
 enum rk_status refdb_seek_refs(const struct refdb *db, struct slice path, struct slice from,
                                struct refdb_ref_cursor *ret_cursor) MUST_USE;
+/* False at the end.  The name is valid until the next call on the cursor. */
 bool refdb_next_ref(struct refdb_ref_cursor *cursor, struct refdb_ref *ret_ref);
 
 struct refdb_storage {

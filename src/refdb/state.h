@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a state consists of.  Inside refdb/ only.
+ *
+ * `maps` is all that a snapshot holds beside a few numbers: a freeze copies that struct.
+ * The rest is derived from it, kept for speed, and built again by the loader.
+ */
+#ifndef REFDB_STATE_H
+#define REFDB_STATE_H
+
+#include "base/limits.h"
+#include "model/membership.h"
+#include "refdb/digest.h"
+#include "refdb/name_table.h"
+#include "refdb/node_pool.h"
+#include "refdb/ordered_map.h"
+#include "refdb/refdb.h"
+#include "refdb/result.h"
+
+/* Integers in keys and values of the maps are big-endian. */
+struct state_maps {
+    struct ordered_map repositories;    /* path -> struct repository * */
+    struct ordered_map ids;             /* u64 id -> the same pointer */
+    struct ordered_map storages;        /* name -> storage record, see storage.h */
+    struct ordered_map sessions;        /* u64 id -> session record, see session.h */
+    struct ordered_map session_order;   /* u64 index of the last use, u64 id -> nothing */
+    struct ordered_map session_results; /* u64 id, u64 sequence -> result.h */
+    struct ordered_map tombstones;      /* path -> u64 id, u64 index of the removal */
+    struct ordered_map tombstone_order; /* u64 index of the removal -> path */
+};
+
+struct state_position {
+    raft_index applied_index;
+    raft_term applied_term;
+    uint64_t cluster_ms; /* replicated time, the highest seen */
+    raft_index membership_index; /* 0 = none yet */
+    struct digest sum; /* of everything in the maps */
+};
+
+struct refdb {
+    struct node_pool pool;
+    struct state_maps maps;
+    struct state_position at;
+    struct membership membership; /* valid when at.membership_index > 0 */
+    struct name_table storage_names; /* used by: its record, each replica */
+    struct name_table actors;        /* used by: each ref whose last change is theirs */
+    uint64_t *primary_counts;        /* of repositories, by id of the storage's name */
+    size_t primary_count_capacity;
+    uint64_t ref_count;
+    uint64_t session_bytes; /* of kept results */
+    struct result_builder results;
+    struct buffer scratch;     /* within one function */
+    struct ref_update *updates; /* of the batch being applied */
+    size_t update_capacity;
+};
+
+static inline struct slice key_of_u64(uint64_t value, uint8_t key[8])
+{
+    put_be64(key, value);
+    return slice_of(key, 8);
+}
+
+/* The digest of a state at this position; `m` counts once there is one. */
+struct digest state_digest(const struct state_position *at, const struct membership *m,
+                           struct buffer *scratch);
+
+#endif
