@@ -204,7 +204,13 @@ static enum rk_status open_steps(struct storage *s, const struct storage_options
         status = load_or_mint(s, options, recovered, why);
     }
     if (status == RK_OK) {
+        status = snapshot_select(s, recovered, why);
+    }
+    if (status == RK_OK) {
         status = log_recover(s, recovered, why);
+    }
+    if (status == RK_OK) {
+        status = snapshot_join_log(s, recovered, why);
     }
     if (status == RK_OK && !s->is_read_only) {
         s->record.flags = 0;

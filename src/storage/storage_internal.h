@@ -203,6 +203,15 @@ enum rk_status log_point_at(struct storage *s, raft_index index, struct log_poin
                             struct errmsg *why);
 void index_record_encode(uint8_t *out, raft_index index, uint64_t offset, uint32_t size);
 
+/* ---- snapshot_select.c ---- */
+
+/* Finds the newest whole snapshot; damaged ones are set aside. */
+enum rk_status snapshot_select(struct storage *s, struct storage_recovered *recovered,
+                               struct errmsg *why);
+/* Makes the log continue it, finishing an installation that a crash cut short. */
+enum rk_status snapshot_join_log(struct storage *s, const struct storage_recovered *recovered,
+                                 struct errmsg *why);
+
 /* ---- replace.c ---- */
 
 enum rk_status log_replace(struct storage *s, raft_index base_index, raft_term base_term,

@@ -1,69 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Log, index and state on the real file system. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-#include "base/heap.h"
-#include "support/store.h"
-#include "support/tmpdir.h"
-
-struct fixture {
-    char *dir;
-    struct store t;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = heap_new(struct fixture);
-
-    f->dir = tmpdir_make();
-    f->t = (struct store)STORE_INIT(fs_posix(), f->dir);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    store_release(&f->t);
-    tmpdir_remove(f->dir);
-    heap_free(f);
-    return 0;
-}
-
-#define OK(expression)                                                                             \
-    do {                                                                                           \
-        enum rk_status status_ = (expression);                                                     \
-        if (status_ != RK_OK) {                                                                    \
-            fail_msg("%s: %s: %s", #expression, rk_status_word(status_), t->why.text);             \
-        }                                                                                          \
-    } while (0)
-
-static bool count_genuine(void *context, const struct entry *entry, uint64_t offset)
-{
-    (void)offset;
-    assert_true(store_entry_is_genuine(entry));
-    ++*(uint64_t *)context;
-    return true;
-}
-
-static uint64_t count_entries(struct store *t, raft_index first)
-{
-    uint64_t count = 0;
-
-    OK(storage_walk(t->s, first, count_genuine, &count, &t->why));
-    return count;
-}
+#include "storage_case.h"
 
 static void empty_directory_becomes_a_member(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
     uint64_t incarnation;
 
     OK(store_open(t));
@@ -82,7 +23,7 @@ static void empty_directory_becomes_a_member(void **state)
 
 static void synced_entries_come_back_after_a_restart(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
 
     OK(store_open(t));
     OK(store_append_sync(t, 1, 10, 100));
@@ -95,14 +36,14 @@ static void synced_entries_come_back_after_a_restart(void **state)
     assert_int_equal(t->recovered.state.current_term, 7);
     assert_int_equal(t->recovered.torn_bytes, 0);
     assert_false(t->recovered.is_index_rebuilt);
-    assert_int_equal(count_entries(t, 1), 5011);
-    assert_int_equal(count_entries(t, 3000), 2012);
-    assert_int_equal(count_entries(t, 6000), 0);
+    assert_int_equal(case_count_entries(t, 1), 5011);
+    assert_int_equal(case_count_entries(t, 3000), 2012);
+    assert_int_equal(case_count_entries(t, 6000), 0);
 }
 
 static void ranges_are_read_within_a_byte_limit(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
     struct buffer out = BUFFER_INIT;
     raft_index last;
 
@@ -126,7 +67,7 @@ static void ranges_are_read_within_a_byte_limit(void **state)
 
 static void a_conflicting_suffix_is_cut_and_replaced(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
 
     OK(store_open(t));
     OK(store_append_sync(t, 1, 3000, 50));
@@ -139,7 +80,7 @@ static void a_conflicting_suffix_is_cut_and_replaced(void **state)
     OK(store_open(t));
     assert_int_equal(t->recovered.log_last_index, 2007);
     assert_int_equal(t->recovered.log_last_term, 3);
-    assert_int_equal(count_entries(t, 1), 2007);
+    assert_int_equal(case_count_entries(t, 1), 2007);
     OK(storage_truncate(t->s, 1, &t->why));
     store_close(t);
     OK(store_open(t));
@@ -148,7 +89,7 @@ static void a_conflicting_suffix_is_cut_and_replaced(void **state)
 
 static void hard_state_comes_back(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
 
     OK(store_open(t));
     OK(store_set_term(t, 4, 3));
@@ -161,7 +102,7 @@ static void hard_state_comes_back(void **state)
 
 static void a_second_process_is_locked_out(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
     struct store other = STORE_INIT(t->fs, t->data_dir);
 
     OK(store_open(t));
@@ -173,7 +114,7 @@ static void a_second_process_is_locked_out(void **state)
 
 static void another_nodes_directory_is_refused(void **state)
 {
-    struct store *t = &((struct fixture *)*state)->t;
+    struct store *t = *state;
 
     OK(store_open(t));
     store_close(t);
@@ -181,8 +122,6 @@ static void another_nodes_directory_is_refused(void **state)
     assert_int_equal(store_open(t), RK_FOREIGN);
     assert_non_null(strstr(t->why.text, "\"n1\""));
 }
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/heap.h"
+#include "storage/snapshot_file.h"
+#include "storage/storage_internal.h"
+
+struct snapshot_receiver {
+    struct fs *fs;
+    fs_handle dir;
+    fs_handle file;
+    raft_index last_index;
+    raft_term last_term;
+    char part_name[SNAPSHOT_NAME_BYTES];
+    char name[SNAPSHOT_NAME_BYTES];
+    uint64_t stored_bytes;
+};
+
+static void receiver_free(struct snapshot_receiver *r)
+{
+    if (r->file >= 0) {
+        r->fs->ops->close(r->fs, r->file);
+    }
+    if (r->dir >= 0) {
+        r->fs->ops->close(r->fs, r->dir);
+    }
+    heap_free(r);
+}
+
+void snapshot_receiver_abort(struct snapshot_receiver *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    if (r->file >= 0) {
+        (void)r->fs->ops->unlink(r->fs, r->dir, r->part_name);
+    }
+    receiver_free(r);
+}
+
+enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, raft_index last_index,
+                                      raft_term last_term, struct snapshot_receiver **ret_receiver,
+                                      struct errmsg *why)
+{
+    struct snapshot_receiver *r = heap_new(struct snapshot_receiver);
+    int error;
+
+    r->fs = fs;
+    r->dir = -1;
+    r->file = -1;
+    r->last_index = last_index;
+    r->last_term = last_term;
+    snapshot_format_name(r->name, last_index, last_term, ".dat");
+    snapshot_format_name(r->part_name, last_index, last_term, ".part");
+    error = fs->ops->open_dir(fs, data_dir, false, &r->dir);
+    if (error == 0) {
+        error = fs->ops->open(fs, r->dir, r->part_name, FS_WRITE | FS_CREATE | FS_TRUNC, &r->file);
+    }
+    if (error != 0) {
+        receiver_free(r);
+        return storage_error(error, why, "create", "a received snapshot");
+    }
+    *ret_receiver = r;
+    return RK_OK;
+}
+
+enum rk_status snapshot_receiver_put(struct snapshot_receiver *r, uint64_t offset,
+                                     struct slice bytes, struct errmsg *why)
+{
+    int error = 0;
+
+    if (offset > r->stored_bytes) {
+        errmsg_set(why, "%s: a chunk at %llu, but only %llu bytes are stored", r->part_name,
+                   (unsigned long long)offset, (unsigned long long)r->stored_bytes);
+        return RK_PROTOCOL;
+    }
+    if (offset == 0 && r->stored_bytes > 0) {
+        error = r->fs->ops->truncate(r->fs, r->file, 0);
+        r->stored_bytes = 0;
+    } else if (bytes.size <= r->stored_bytes - offset) {
+        return RK_OK; /* seen before */
+    }
+    if (error == 0 && bytes.size > 0) {
+        error = r->fs->ops->write(r->fs, r->file, offset, bytes.data, bytes.size);
+    }
+    if (error != 0) {
+        return storage_error(error, why, "write", r->part_name);
+    }
+    r->stored_bytes = offset + bytes.size;
+    return RK_OK;
+}
+
+uint64_t snapshot_receiver_bytes(const struct snapshot_receiver *r)
+{
+    return r->stored_bytes;
+}
+
+static bool is_zero_id(const uint8_t id[CLUSTER_ID_BYTES])
+{
+    static const uint8_t zeros[CLUSTER_ID_BYTES];
+
+    return memcmp(id, zeros, sizeof zeros) == 0;
+}
+
+static enum rk_status check_received(struct snapshot_receiver *r, const uint8_t *cluster_id,
+                                     struct snapshot_meta *meta, struct errmsg *why)
+{
+    uint64_t first_block;
+    enum rk_status status = snapshot_check_file(r->fs, r->file, r->part_name, meta, &first_block,
+                                                why);
+
+    if (status != RK_OK) {
+        return status;
+    }
+    if (meta->last_index != r->last_index || meta->last_term != r->last_term) {
+        errmsg_set(why, "%s: the file is another snapshot than was announced", r->part_name);
+        return RK_CORRUPT;
+    }
+    if (!is_zero_id(cluster_id) && memcmp(cluster_id, meta->cluster_id, CLUSTER_ID_BYTES) != 0) {
+        errmsg_set(why, "%s: the snapshot is of another cluster", r->part_name);
+        return RK_FOREIGN;
+    }
+    return RK_OK;
+}
+
+/* What is read back for the check may come from the page cache; the sync stands before it, so
+ * that a failing disk is heard of first. */
+enum rk_status snapshot_receiver_commit(struct snapshot_receiver *r,
+                                        const uint8_t cluster_id[CLUSTER_ID_BYTES],
+                                        struct snapshot_meta *ret_meta, struct errmsg *why)
+{
+    const struct fs_ops *ops = r->fs->ops;
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    int error = ops->datasync(r->fs, r->file);
+    enum rk_status status = error == 0 ? check_received(r, cluster_id, meta, why)
+                                       : storage_error(error, why, "sync", r->part_name);
+
+    if (status != RK_OK) {
+        heap_free(meta);
+        snapshot_receiver_abort(r);
+        return status;
+    }
+    error = ops->rename(r->fs, r->dir, r->part_name, r->name);
+    if (error == 0) {
+        error = ops->sync_dir(r->fs, r->dir);
+    }
+    status = error == 0 ? snapshot_prune(r->fs, r->dir, why)
+                        : storage_error(error, why, "commit", r->part_name);
+    if (status == RK_OK) {
+        *ret_meta = *meta;
+    }
+    heap_free(meta);
+    receiver_free(r);
+    return status;
+}

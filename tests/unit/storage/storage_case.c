@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage_case.h"
+
+#include "base/heap.h"
+#include "base/rng.h"
+#include "support/tmpdir.h"
+
+int case_setup(void **state)
+{
+    struct store *t = heap_new(struct store);
+
+    *t = (struct store)STORE_INIT(fs_posix(), tmpdir_make());
+    *state = t;
+    return 0;
+}
+
+int case_teardown(void **state)
+{
+    struct store *t = *state;
+
+    store_release(t);
+    tmpdir_remove((char *)(uintptr_t)t->data_dir);
+    heap_free(t);
+    return 0;
+}
+
+static bool count_genuine(void *context, const struct entry *entry, uint64_t offset)
+{
+    (void)offset;
+    assert_true(store_entry_is_genuine(entry));
+    ++*(uint64_t *)context;
+    return true;
+}
+
+uint64_t case_count_entries(struct store *t, raft_index first)
+{
+    uint64_t count = 0;
+
+    OK(storage_walk(t->s, first, count_genuine, &count, &t->why));
+    return count;
+}
+
+/* ---- Files ---- */
+
+static int open_file(struct store *t, const char *name, unsigned flags, fs_handle *ret_file)
+{
+    fs_handle dir;
+    int error = t->fs->ops->open_dir(t->fs, t->data_dir, false, &dir);
+
+    assert_int_equal(error, 0);
+    error = t->fs->ops->open(t->fs, dir, name, flags, ret_file);
+    t->fs->ops->close(t->fs, dir);
+    return error;
+}
+
+void case_read_file(struct store *t, const char *name, struct buffer *out)
+{
+    fs_handle file;
+    uint64_t size;
+    size_t got;
+
+    assert_int_equal(open_file(t, name, FS_READ, &file), 0);
+    assert_int_equal(t->fs->ops->size(t->fs, file, &size), 0);
+    buffer_clear(out);
+    assert_int_equal(buffer_reserve(out, size + 1), RK_OK);
+    assert_int_equal(t->fs->ops->read(t->fs, file, 0, out->data, size, &got), 0);
+    out->size = got;
+    t->fs->ops->close(t->fs, file);
+}
+
+void case_write_file(struct store *t, const char *name, struct slice bytes)
+{
+    fs_handle file;
+
+    assert_int_equal(open_file(t, name, FS_WRITE | FS_CREATE | FS_TRUNC, &file), 0);
+    assert_int_equal(t->fs->ops->write(t->fs, file, 0, bytes.data, bytes.size), 0);
+    t->fs->ops->close(t->fs, file);
+}
+
+void case_copy_file(struct store *t, const char *from, const char *to)
+{
+    struct buffer bytes = BUFFER_INIT;
+
+    case_read_file(t, from, &bytes);
+    case_write_file(t, to, buffer_slice(&bytes));
+    buffer_release(&bytes);
+}
+
+uint64_t case_file_bytes(struct store *t, const char *name)
+{
+    fs_handle file;
+    uint64_t size;
+
+    assert_int_equal(open_file(t, name, FS_READ, &file), 0);
+    assert_int_equal(t->fs->ops->size(t->fs, file, &size), 0);
+    t->fs->ops->close(t->fs, file);
+    return size;
+}
+
+bool case_file_exists(struct store *t, const char *name)
+{
+    fs_handle file;
+
+    if (open_file(t, name, FS_READ, &file) != 0) {
+        return false;
+    }
+    t->fs->ops->close(t->fs, file);
+    return true;
+}
+
+void case_flip(struct store *t, const char *name, uint64_t offset)
+{
+    fs_handle file;
+    uint8_t byte;
+    size_t got;
+
+    assert_int_equal(open_file(t, name, FS_WRITE, &file), 0);
+    assert_int_equal(t->fs->ops->read(t->fs, file, offset, &byte, 1, &got), 0);
+    assert_int_equal(got, 1);
+    byte ^= 0x10;
+    assert_int_equal(t->fs->ops->write(t->fs, file, offset, &byte, 1), 0);
+    t->fs->ops->close(t->fs, file);
+}
+
+void case_truncate(struct store *t, const char *name, uint64_t size)
+{
+    fs_handle file;
+
+    assert_int_equal(open_file(t, name, FS_WRITE, &file), 0);
+    assert_int_equal(t->fs->ops->truncate(t->fs, file, size), 0);
+    t->fs->ops->close(t->fs, file);
+}
+
+void case_unlink(struct store *t, const char *name)
+{
+    fs_handle dir;
+
+    assert_int_equal(t->fs->ops->open_dir(t->fs, t->data_dir, false, &dir), 0);
+    assert_int_equal(t->fs->ops->unlink(t->fs, dir, name), 0);
+    t->fs->ops->close(t->fs, dir);
+}
+
+/* ---- Snapshots ---- */
+
+/* Half noise, half repetition, so that blocks of both kinds appear. */
+static void fill_state(struct buffer *out, raft_index index, size_t size)
+{
+    struct rng rng;
+
+    rng_init(&rng, index);
+    for (size_t i = 0; i < size; i++) {
+        bool is_noise = (i / (300 * KIB)) % 2 == 1;
+
+        buffer_put_u8(out, is_noise ? (uint8_t)rng_next(&rng) : (uint8_t)(index + i % 50));
+    }
+}
+
+enum rk_status case_snapshot(struct store *t, raft_index index, raft_term term, size_t size)
+{
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    struct snapshot_writer *w = NULL;
+    struct buffer bytes = BUFFER_INIT;
+    enum rk_status status;
+
+    meta->last_index = index;
+    meta->last_term = term;
+    fill_state(&bytes, index, size);
+    status = snapshot_writer_open(t->fs, t->data_dir, meta, &w, &t->why);
+    if (status == RK_OK) {
+        status = snapshot_writer_put(w, buffer_slice(&bytes), &t->why);
+        if (status == RK_OK) {
+            status = snapshot_writer_commit(w, &t->why);
+        } else {
+            snapshot_writer_abort(w);
+        }
+    }
+    buffer_release(&bytes);
+    heap_free(meta);
+    return status;
+}
+
+enum rk_status case_check_snapshot(struct store *t, raft_index index, raft_term term,
+                                   size_t *ret_size)
+{
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    struct snapshot_reader *r = NULL;
+    struct buffer found = BUFFER_INIT;
+    struct buffer expected = BUFFER_INIT;
+    struct slice bytes = SLICE_NONE;
+    enum rk_status status = snapshot_reader_open(t->fs, t->data_dir, index, term, meta, &r,
+                                                 &t->why);
+
+    while (status == RK_OK) {
+        status = snapshot_reader_next(r, &bytes, &t->why);
+        if (status != RK_OK || bytes.size == 0) {
+            break;
+        }
+        buffer_put_slice(&found, bytes);
+    }
+    if (status == RK_OK) {
+        assert_int_equal(meta->last_index, index);
+        assert_int_equal(meta->last_term, term);
+        fill_state(&expected, index, found.size);
+        assert_true(slice_equal(buffer_slice(&found), buffer_slice(&expected)));
+        *ret_size = found.size;
+    }
+    snapshot_reader_close(r);
+    buffer_release(&found);
+    buffer_release(&expected);
+    heap_free(meta);
+    return status;
+}
