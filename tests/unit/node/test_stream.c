@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams on real sockets, plain. */
+/* Streams on real sockets, plain and with TLS. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "base/limits.h"
 #include "node/stream.h"
+#include "support/certs.h"
 #include "support/loop.h"
 
 struct side {
@@ -32,6 +33,7 @@ struct fixture {
     struct event_base *base;
     struct side a, b;
     size_t wanted;
+    SSL_CTX *tls_a, *tls_b; /* NULL = plain */
 };
 
 static size_t on_input(void *context, struct slice input)
@@ -75,7 +77,8 @@ static const struct stream_options roomy = { 64 * MIB, 64 * MIB, 0 };
 static void side_open(struct fixture *f, struct side *side, int fd, bool is_server,
                       const struct stream_options *options)
 {
-    side->stream = stream_new(f->base, fd, NULL, is_server, options, &callbacks, side);
+    side->stream = stream_new(f->base, fd, is_server ? f->tls_b : f->tls_a, is_server, options,
+                              &callbacks, side);
 }
 
 static int setup(void **state)
@@ -88,9 +91,39 @@ static int setup(void **state)
     return 0;
 }
 
+static struct certs certs;
+
+static int make_certs(void **state)
+{
+    (void)state;
+    certs_make(&certs);
+    return 0;
+}
+
+static int remove_certs(void **state)
+{
+    (void)state;
+    certs_remove(&certs);
+    return 0;
+}
+
+static int setup_tls(void **state)
+{
+    struct fixture *f;
+
+    setup(state);
+    f = *state;
+    f->tls_a = certs_peer_context(&certs, "good", "n1");
+    f->tls_b = certs_peer_context(&certs, "good", "n2");
+    return 0;
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+
+    SSL_CTX_free(f->tls_a);
+    SSL_CTX_free(f->tls_b);
 
     for (int i = 0; i < 2; i++) {
         struct side *side = i == 0 ? &f->a : &f->b;
@@ -443,26 +476,119 @@ static void a_steady_stream_keeps_no_memory(void **state)
     assert_true(f->b.largest <= STREAM_READ_BYTES_MAX);
 }
 
+/* ---- TLS ---- */
+
+static void tls_without_close_notify_is_by_host(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    loop_tcp_pair(fds);
+    side_open(f, &f->a, fds[0], false, &roomy);
+    side_open(f, &f->b, fds[1], true, &roomy);
+    wait_for(f, both_open);
+    shutdown(fds[1], SHUT_RDWR); /* behind the back of its stream */
+    wait_for(f, a_is_closed);
+    assert_string_equal(f->a.cause, "closed by the other side without a TLS close_notify");
+    assert_true(f->a.by_host);
+}
+
+static void plaintext_against_tls_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    loop_tcp_pair(fds);
+    side_open(f, &f->b, fds[1], true, &roomy);
+    assert_int_equal(send(fds[0], "*1\r\n$4\r\nPING\r\n", 14, 0), 14);
+    wait_for(f, b_is_closed);
+    assert_false(f->b.is_opened);
+    assert_string_equal(f->b.cause, "tls: wrong version number");
+    close(fds[0]);
+}
+
+static void tls_against_plaintext_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    loop_tcp_pair(fds);
+    side_open(f, &f->a, fds[0], false, &roomy);
+    assert_int_equal(send(fds[1], "-ERR what is this\r\n", 19, 0), 19);
+    wait_for(f, a_is_closed);
+    assert_false(f->a.is_opened);
+    assert_string_equal(f->a.cause, "tls: wrong version number");
+    close(fds[1]);
+}
+
+static void a_connection_cut_during_the_handshake_is_told(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    loop_tcp_pair(fds);
+    side_open(f, &f->b, fds[1], true, &roomy);
+    loop_settle(f->base);
+    close(fds[0]);
+    wait_for(f, b_is_closed);
+    assert_false(f->b.is_opened);
+}
+
+static void the_owner_sees_the_certificate(void **state)
+{
+    struct fixture *f = *state;
+
+    open_pair(f, &roomy);
+    wait_for(f, both_open);
+    assert_non_null(stream_tls(f->a.stream));
+    assert_true(tls_peer_is_named(stream_tls(f->a.stream), "n2"));
+    assert_false(tls_peer_is_named(stream_tls(f->a.stream), "n1"));
+    assert_true(tls_peer_is_named(stream_tls(f->b.stream), "n1"));
+    assert_string_equal(SSL_get_version(stream_tls(f->b.stream)), "TLSv1.3");
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define PLAIN(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TLS(name)                                                                                  \
+    {                                                                                              \
+        "tls_" #name, name, setup_tls, teardown, NULL                                              \
+    }
     const struct CMUnitTest tests[] = {
-        TEST(bytes_arrive_in_order),
-        TEST(output_before_the_stream_is_open_is_kept),
-        TEST(shared_segments_keep_their_place),
-        TEST(shared_segments_are_released_when_dropped),
-        TEST(a_slow_reader_gets_everything),
-        TEST(unconsumed_input_is_shown_again_with_the_next),
-        TEST(a_paused_stream_does_not_read),
-        TEST(input_over_the_limit_closes),
-        TEST(output_over_the_limit_closes_later_not_inside_flush),
-        TEST(a_stream_may_be_closed_inside_its_callback),
-        TEST(close_that_drains_delivers_what_the_socket_takes),
-        TEST(a_reset_is_by_host),
-        TEST(last_words_are_read_when_writing_fails),
-        TEST(a_refused_connect_is_told),
-        TEST(a_steady_stream_keeps_no_memory),
+        PLAIN(bytes_arrive_in_order),
+        TLS(bytes_arrive_in_order),
+        PLAIN(output_before_the_stream_is_open_is_kept),
+        TLS(output_before_the_stream_is_open_is_kept),
+        PLAIN(shared_segments_keep_their_place),
+        TLS(shared_segments_keep_their_place),
+        PLAIN(shared_segments_are_released_when_dropped),
+        TLS(shared_segments_are_released_when_dropped),
+        PLAIN(a_slow_reader_gets_everything),
+        TLS(a_slow_reader_gets_everything),
+        PLAIN(unconsumed_input_is_shown_again_with_the_next),
+        TLS(unconsumed_input_is_shown_again_with_the_next),
+        PLAIN(a_paused_stream_does_not_read),
+        TLS(a_paused_stream_does_not_read),
+        PLAIN(input_over_the_limit_closes),
+        TLS(input_over_the_limit_closes),
+        PLAIN(output_over_the_limit_closes_later_not_inside_flush),
+        TLS(output_over_the_limit_closes_later_not_inside_flush),
+        PLAIN(a_stream_may_be_closed_inside_its_callback),
+        TLS(a_stream_may_be_closed_inside_its_callback),
+        PLAIN(close_that_drains_delivers_what_the_socket_takes),
+        TLS(close_that_drains_delivers_what_the_socket_takes),
+        PLAIN(a_reset_is_by_host),
+        PLAIN(last_words_are_read_when_writing_fails),
+        PLAIN(a_refused_connect_is_told),
+        TLS(a_refused_connect_is_told),
+        PLAIN(a_steady_stream_keeps_no_memory),
+        TLS(a_steady_stream_keeps_no_memory),
+        TLS(tls_without_close_notify_is_by_host),
+        TLS(plaintext_against_tls_is_closed),
+        TLS(tls_against_plaintext_is_closed),
+        TLS(a_connection_cut_during_the_handshake_is_told),
+        TLS(the_owner_sees_the_certificate),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_certs, remove_certs);
 }
