@@ -13,7 +13,6 @@ static struct batch *new_entries(struct node *n, const struct raft_event *event)
     const struct raft_effects *e = &n->effects;
     static const uint8_t room[ENTRY_HEADER_BYTES];
     struct buffer bytes = BUFFER_INIT;
-    struct membership first;
     size_t offset = 0;
 
     if (e->append_kind == RAFT_APPEND_PROPOSALS) {
@@ -28,8 +27,7 @@ static struct batch *new_entries(struct node *n, const struct raft_event *event)
     }
     buffer_put(&bytes, room, sizeof room);
     if (e->append_kind == RAFT_APPEND_BOOTSTRAP) {
-        identity_first_membership(n, &first);
-        command_encode_membership(&bytes, &first);
+        command_encode_membership(&bytes, raft_membership(n->raft));
     } else {
         command_encode_noop(&bytes);
     }
@@ -126,6 +124,11 @@ static void note_role(struct node *n)
     n->seen_role = status.role;
     n->seen_term = status.current_term;
     n->has_more = true; /* held proposals and reads may go now */
+}
+
+struct raft_event driver_event(enum raft_event_type type)
+{
+    return (struct raft_event){ .type = type, .now_ms = clock_monotonic_ms() };
 }
 
 void driver_step(struct node *n, const struct raft_event *event)

@@ -78,7 +78,7 @@ int64_t node_now_ms(const struct node *n)
 static void on_written(void *context, const struct writer_report *report)
 {
     struct node *n = context;
-    struct raft_event event = { .type = RAFT_PERSISTED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_PERSISTED);
 
     for (uint32_t i = 0; i < report->sync_count; i++) {
         histogram_add(&n->sync, report->sync_us[i]);
@@ -152,16 +152,26 @@ static void arm_timer(struct node *n)
 
 static void step_plain(struct node *n, enum raft_event_type type)
 {
-    struct raft_event event = { .type = type, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(type);
 
+    driver_step(n, &event);
+}
+
+static void step_bootstrap(struct node *n)
+{
+    struct raft_event event = driver_event(RAFT_BOOTSTRAP);
+    struct membership first;
+
+    identity_first_membership(n, &first);
+    event.u.bootstrap.membership = &first;
+    n->is_bootstrap_sent = true;
     driver_step(n, &event);
 }
 
 static void turn_core(struct node *n)
 {
     if (identity_may_bootstrap(n)) {
-        n->is_bootstrap_sent = true;
-        step_plain(n, RAFT_BOOTSTRAP);
+        step_bootstrap(n);
     }
     if (clock_monotonic_ms() >= raft_deadline_ms(n->raft)) {
         step_plain(n, RAFT_TIMEOUT);

@@ -6,7 +6,7 @@
 static void receive_message(struct node *n, node_id peer, struct slice payload)
 {
     struct message m;
-    struct raft_event event = { .type = RAFT_RECEIVE, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_RECEIVE);
     enum rk_status status = message_decode(&n->decoder, payload, &m);
 
     if (status != RK_OK) {
@@ -79,7 +79,7 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
 static void on_opened(void *context, node_id peer, const struct hello *hello)
 {
     struct node *n = context;
-    struct raft_event event = { .type = RAFT_PEER_OPENED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_PEER_OPENED);
 
     identity_opened(n, peer, hello);
     event.u.peer_opened.peer = peer;
@@ -89,7 +89,7 @@ static void on_opened(void *context, node_id peer, const struct hello *hello)
 static void on_closed(void *context, node_id peer, bool by_host)
 {
     struct node *n = context;
-    struct raft_event event = { .type = RAFT_PEER_CLOSED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_PEER_CLOSED);
 
     proposals_peer_lost(n, peer);
     snapshots_peer_lost(n, peer);

@@ -115,7 +115,7 @@ static void note_found(struct node *n, const struct storage_recovered *found)
 static enum rk_status recover_core(struct node *n, const struct storage_recovered *found,
                                    const struct snapshot_meta *meta, struct errmsg *why)
 {
-    const struct membership *base = &n->options.initial_members;
+    struct membership *base = &n->options.initial_members;
     struct log_walk *w = heap_new(struct log_walk);
     struct raft_recovered r = {
         .hard_state = { found->state.current_term, found->state.voted_for },
@@ -128,7 +128,15 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
     enum rk_status status;
 
     if (meta->membership_index != 0) {
-        base = &meta->membership;
+        *base = meta->membership;
+    } else {
+        /* Should a first election have been cut short, this node may write the first entry
+         * without another RAFT_BOOTSTRAP. */
+        entropy_fill(base->cluster_id, CLUSTER_ID_BYTES);
+        for (unsigned i = 0; i < base->count; i++) {
+            base->members[i].incarnation =
+                base->members[i].id == n->state.id ? n->state.incarnation : 0;
+        }
     }
     w->known_membership_index = meta->membership_index;
     status = storage_walk(n->storage, found->log_first_index, walk_entry, w, why);

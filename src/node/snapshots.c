@@ -63,7 +63,7 @@ static raft_index compaction_index(const struct node *n)
 /* Which entries and which snapshot there are to send from now on. */
 static void tell_core(struct node *n)
 {
-    struct raft_event event = { .type = RAFT_COMPACTED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_COMPACTED);
 
     event.u.compacted.first_index = n->log_first_index;
     event.u.compacted.snapshot_last_index = n->snapshots.last_index;
@@ -171,7 +171,7 @@ void snapshots_send(struct node *n, node_id peer)
 
 static void sending_end(struct node *n, struct snapshot_sending *sending, bool is_ok)
 {
-    struct raft_event event = { .type = RAFT_SNAPSHOT_SENT, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_SNAPSHOT_SENT);
 
     event.u.snapshot_sent.peer = sending->peer;
     event.u.snapshot_sent.is_ok = is_ok;
@@ -309,7 +309,7 @@ static void loading_done(void *job)
 {
     struct loading *l = job;
     struct node *n = l->node;
-    struct raft_event event = { .type = RAFT_SNAPSHOT_RECEIVED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_SNAPSHOT_RECEIVED);
 
     n->snapshots.is_loading = false;
     if (l->status != RK_OK) {
@@ -407,7 +407,7 @@ void snapshots_install(struct node *n, raft_index last_index, raft_term last_ter
 void snapshots_installed(struct node *n)
 {
     struct snapshots *s = &n->snapshots;
-    struct raft_event event = { .type = RAFT_SNAPSHOT_INSTALLED, .now_ms = clock_monotonic_ms() };
+    struct raft_event event = driver_event(RAFT_SNAPSHOT_INSTALLED);
 
     INVARIANT(s->is_installing && s->loaded != NULL);
     INVARIANT(!s->is_taking); /* the worker runs one job at a time, and this one came later */
