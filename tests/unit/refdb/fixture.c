@@ -206,3 +206,33 @@ void assert_slice(struct slice s, const char *text)
         fail_msg("\"%.*s\" is not \"%s\"", (int)s.size, (const char *)s.data, text);
     }
 }
+
+struct buffer dump_of(struct refdb *db)
+{
+    struct refdb_view *view = refdb_freeze(db);
+    struct buffer out = BUFFER_INIT;
+    size_t before;
+
+    do {
+        before = out.size;
+        refdb_dump_next(view, &out);
+    } while (out.size > before);
+    refdb_thaw(db, view);
+    return out;
+}
+
+struct refdb *load_of(struct slice dump, size_t piece_bytes)
+{
+    struct refdb_loader *loader = refdb_loader_new();
+    struct refdb *db = NULL;
+    enum rk_status status = RK_OK;
+
+    for (size_t at = 0; at < dump.size && status == RK_OK; at += piece_bytes) {
+        size_t left = dump.size - at;
+
+        status = refdb_loader_put(
+            loader, slice_of(dump.data + at, left < piece_bytes ? left : piece_bytes));
+    }
+    status = refdb_loader_finish(loader, &db);
+    return status == RK_OK ? db : NULL;
+}
