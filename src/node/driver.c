@@ -146,7 +146,7 @@ void driver_step(struct node *n, const struct raft_event *event)
     }
     n->commit_index = e->commit_index;
     for (size_t i = 0; i < e->read_count; i++) {
-        reads_answered(n, &e->reads[i]);
+        node_reads_answered(n, &e->reads[i]);
     }
     for (size_t i = 0; i < e->send_snapshot_count; i++) {
         snapshots_send(n, e->send_snapshots[i]);

@@ -30,6 +30,7 @@ void identity_fill_hello(void *context, struct hello *hello)
     const struct node *n = context;
 
     *hello = (struct hello){
+        .target = hello->target, /* set by the transport */
         .version_min = PROTOCOL_VERSION,
         .version_max = PROTOCOL_VERSION,
         .sender = n->state.id,

@@ -177,7 +177,7 @@ static void turn_core(struct node *n)
         step_plain(n, RAFT_TIMEOUT);
     }
     proposals_turn(n);
-    reads_turn(n);
+    node_reads_turn(n);
     step_plain(n, RAFT_TURN);
 }
 
@@ -195,9 +195,9 @@ void node_turn(struct node *n)
     turn_core(n);
     if (!n->is_stopped) {
         applier_turn(n);
-        reads_deliver(n);
+        node_reads_deliver(n);
         proposals_expire(n);
-        reads_expire(n);
+        node_reads_expire(n);
         snapshots_turn(n);
     }
     writer_hand_over(n->writer);
@@ -270,7 +270,7 @@ enum rk_status node_read(struct node *n, enum node_consistency consistency, raft
     if (n->is_stopped) {
         return RK_STOPPED;
     }
-    return reads_add(n, consistency, min_index, done, context);
+    return node_reads_add(n, consistency, min_index, done, context);
 }
 
 bool node_take_snapshot(struct node *n)
@@ -374,7 +374,7 @@ void node_close(struct node *n)
     n->is_stopped = n->is_stopping = true;
     worker_stop(n->worker);
     proposals_abandon(n);
-    reads_abandon(n);
+    node_reads_abandon(n);
     transport_close(n->transport);
     writer_stop(n->writer);
     snapshots_release(n);
@@ -386,7 +386,7 @@ void node_close(struct node *n)
     message_decoder_release(&n->decoder);
     buffer_release(&n->scratch);
     proposals_release(&n->proposals);
-    reads_release(&n->reads);
+    node_reads_release(&n->reads);
     heap_free(n->held);
     SSL_CTX_free(n->peer_tls);
     event_free(n->timer);

@@ -45,7 +45,7 @@ static struct read_batch *batch_at(struct reads *r, size_t i)
     return &r->batches[(r->head + i) % r->capacity];
 }
 
-void reads_release(struct reads *r)
+void node_reads_release(struct reads *r)
 {
     list_release(&r->now);
     list_release(&r->waiting);
@@ -56,8 +56,8 @@ void reads_release(struct reads *r)
     heap_free(r->batches);
 }
 
-enum rk_status reads_add(struct node *n, enum node_consistency consistency, raft_index min_index,
-                         node_readable_fn done, void *context)
+enum rk_status node_reads_add(struct node *n, enum node_consistency consistency,
+                              raft_index min_index, node_readable_fn done, void *context)
 {
     struct reads *r = &n->reads;
     struct waiting_read read = { done, context, min_index, clock_monotonic_ms() };
@@ -92,7 +92,7 @@ static void batches_grow(struct reads *r)
     r->head = 0;
 }
 
-void reads_turn(struct node *n)
+void node_reads_turn(struct node *n)
 {
     struct reads *r = &n->reads;
     struct raft_event event = driver_event(RAFT_READ);
@@ -124,7 +124,7 @@ static void drop_empty_batches(struct reads *r)
     }
 }
 
-void reads_answered(struct node *n, const struct raft_read *read)
+void node_reads_answered(struct node *n, const struct raft_read *read)
 {
     struct reads *r = &n->reads;
 
@@ -164,7 +164,7 @@ static void deliver_waiting(struct node *n, raft_index applied)
     r->waiting.count = kept;
 }
 
-void reads_deliver(struct node *n)
+void node_reads_deliver(struct node *n)
 {
     struct reads *r = &n->reads;
     raft_index applied = refdb_applied_index(n->refdb);
@@ -195,7 +195,7 @@ static void list_expire(struct read_list *l, time_ms before_ms, struct read_list
     l->count = kept;
 }
 
-void reads_expire(struct node *n)
+void node_reads_expire(struct node *n)
 {
     struct reads *r = &n->reads;
     time_ms before_ms = clock_monotonic_ms() - n->options.read_timeout_ms;
@@ -214,7 +214,7 @@ void reads_expire(struct node *n)
     list_release(&unconfirmed);
 }
 
-void reads_abandon(struct node *n)
+void node_reads_abandon(struct node *n)
 {
     struct reads *r = &n->reads;
 

@@ -40,21 +40,21 @@ struct reads {
     time_ms ask_again_ms; /* after a refusal, not at once */
 };
 
-void reads_release(struct reads *r);
+void node_reads_release(struct reads *r);
 
-enum rk_status reads_add(struct node *n, enum node_consistency consistency, raft_index min_index,
-                         node_readable_fn done, void *context) MUST_USE;
+enum rk_status node_reads_add(struct node *n, enum node_consistency consistency,
+                              raft_index min_index, node_readable_fn done, void *context) MUST_USE;
 
 /* End of a turn, before RAFT_TURN: asks the core. */
-void reads_turn(struct node *n);
+void node_reads_turn(struct node *n);
 
 /* What the core said of a batch. */
-void reads_answered(struct node *n, const struct raft_read *read);
+void node_reads_answered(struct node *n, const struct raft_read *read);
 
 /* After applying: answers everything that is fresh enough. */
-void reads_deliver(struct node *n);
+void node_reads_deliver(struct node *n);
 
-void reads_expire(struct node *n);
-void reads_abandon(struct node *n);
+void node_reads_expire(struct node *n);
+void node_reads_abandon(struct node *n);
 
 #endif

@@ -134,8 +134,8 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
          * without another RAFT_BOOTSTRAP. */
         entropy_fill(base->cluster_id, CLUSTER_ID_BYTES);
         for (unsigned i = 0; i < base->count; i++) {
-            base->members[i].incarnation =
-                base->members[i].id == n->state.id ? n->state.incarnation : 0;
+            base->members[i].incarnation = base->members[i].id == n->state.id ? n->state.incarnation
+                                                                              : 0;
         }
     }
     w->known_membership_index = meta->membership_index;

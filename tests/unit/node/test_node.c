@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole members in one loop: real sockets, real files, the real core and map. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* The order above is cmocka's wish. */
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/heap.h"
+#include "node/node_internal.h"
+#include "support/loop.h"
+#include "support/tmpdir.h"
+#include "sys/clock.h"
+
+#define MEMBERS 3
+#define DEADLINE_MS 20000
+
+struct cluster {
+    struct event_base *base;
+    struct membership members;
+    char *directories[MEMBERS];
+    struct node *nodes[MEMBERS];
+    uint64_t log_compact_bytes;
+};
+
+/* What became of one proposal. */
+struct outcome {
+    bool is_done;
+    enum rk_status status;
+    enum rk_status result;
+    raft_index index;
+};
+
+static void turn(struct cluster *c)
+{
+    event_base_loop(c->base, EVLOOP_NONBLOCK);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (c->nodes[i] != NULL) {
+            node_turn(c->nodes[i]);
+        }
+    }
+}
+
+/* RK_TRACE=1 shows what each member decides. */
+static void log_line(void *context, int level, const char *text)
+{
+    const struct member *m = context;
+
+    (void)level;
+    fprintf(stderr, "# %s: %s\n", m->name, text);
+}
+
+static void member_open(struct cluster *c, size_t i)
+{
+    struct errmsg why = ERRMSG_INIT;
+    struct node_options options = {
+        .name = c->members.members[i].name,
+        .data_dir = c->directories[i],
+        .listen_peer = c->members.members[i].peer_address,
+        .initial_members = c->members,
+        .election_timeout_ms = 150,
+        .heartbeat_interval_ms = 20,
+        .proposal_timeout_ms = 10000,
+        .read_timeout_ms = 5000,
+        .log_compact_bytes = c->log_compact_bytes,
+        .snapshot_interval_ms = SNAPSHOT_INTERVAL_MS_DEFAULT,
+        .trailing_entries = 10,
+        .seed = i + 1,
+        .is_tracing = true,
+        .log = getenv("RK_TRACE") == NULL ? NULL : log_line,
+        .log_context = &c->members.members[i],
+    };
+
+    if (node_open(c->base, &options, &c->nodes[i], &why) != RK_OK) {
+        fail_msg("%s", why.text);
+    }
+}
+
+static void member_close(struct cluster *c, size_t i)
+{
+    node_close(c->nodes[i]);
+    c->nodes[i] = NULL;
+}
+
+static int setup(void **state)
+{
+    struct cluster *c = heap_new(struct cluster);
+
+    c->base = event_base_new();
+    c->log_compact_bytes = LOG_COMPACT_BYTES_DEFAULT;
+    c->members.count = MEMBERS;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        struct member *m = &c->members.members[i];
+
+        m->id = i + 1;
+        m->flags = MEMBER_VOTER | MEMBER_VOTER_OLD;
+        snprintf(m->name, sizeof m->name, "n%zu", i + 1);
+        snprintf(m->peer_address, sizeof m->peer_address, "127.0.0.1:%u", loop_free_port());
+        c->directories[i] = tmpdir_make();
+    }
+    *state = c;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct cluster *c = *state;
+
+    for (size_t i = 0; i < MEMBERS; i++) {
+        node_close(c->nodes[i]);
+        tmpdir_remove(c->directories[i]);
+    }
+    event_base_free(c->base);
+    heap_free(c);
+    return 0;
+}
+
+static struct node *leader(const struct cluster *c)
+{
+    for (size_t i = 0; i < MEMBERS; i++) {
+        struct raft_status status;
+
+        if (c->nodes[i] != NULL) {
+            raft_get_status(c->nodes[i]->raft, &status);
+            if (status.role == RAFT_LEADER && status.can_read) {
+                return c->nodes[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct node *wait_leader(struct cluster *c)
+{
+    time_ms until_ms = clock_monotonic_ms() + DEADLINE_MS;
+
+    while (leader(c) == NULL) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        turn(c);
+    }
+    return leader(c);
+}
+
+static struct node *a_follower(struct cluster *c)
+{
+    struct node *l = wait_leader(c);
+
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (c->nodes[i] != NULL && c->nodes[i] != l) {
+            return c->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_done(void *context, enum rk_status status, raft_term term,
+                    const struct refdb_result *result)
+{
+    struct outcome *o = context;
+
+    (void)term;
+    assert_false(o->is_done);
+    o->is_done = true;
+    o->status = status;
+    if (result != NULL) {
+        o->result = result->status;
+        o->index = result->index;
+    }
+}
+
+static void on_readable(void *context, enum rk_status status)
+{
+    struct outcome *o = context;
+
+    o->is_done = true;
+    o->status = status;
+}
+
+static void wait_done(struct cluster *c, const struct outcome *o)
+{
+    time_ms until_ms = clock_monotonic_ms() + DEADLINE_MS;
+
+    while (!o->is_done) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        turn(c);
+    }
+}
+
+static void propose_register(struct node *n, const char *path, struct outcome *o)
+{
+    struct buffer command = BUFFER_INIT;
+
+    *o = (struct outcome){ 0 };
+    command_encode_register_repo(&command, slice_of_text(path), slice_of_text("s1"));
+    assert_int_equal(node_propose(n, buffer_slice(&command), on_done, o), RK_OK);
+    buffer_release(&command);
+}
+
+static void propose_update(struct node *n, const char *path, const char *ref, unsigned value,
+                           struct outcome *o)
+{
+    struct buffer command = BUFFER_INIT;
+    char hex[41];
+
+    *o = (struct outcome){ 0 };
+    snprintf(hex, sizeof hex, "%040x", value);
+    command_encode_ref_update(&command, slice_of_text(path), slice_of_text(ref), SLICE_NONE,
+                              slice_of_text(hex));
+    assert_int_equal(node_propose(n, buffer_slice(&command), on_done, o), RK_OK);
+    buffer_release(&command);
+}
+
+static void open_all(struct cluster *c)
+{
+    for (size_t i = 0; i < MEMBERS; i++) {
+        member_open(c, i);
+    }
+}
+
+static void wait_applied(struct cluster *c, const struct node *n, raft_index index)
+{
+    time_ms until_ms = clock_monotonic_ms() + DEADLINE_MS;
+
+    while (refdb_applied_index(n->refdb) < index) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        turn(c);
+    }
+}
+
+static void check_equal_digests(struct cluster *c)
+{
+    uint8_t first[16];
+    uint8_t other[16];
+    raft_index index = refdb_applied_index(wait_leader(c)->refdb);
+
+    refdb_digest(leader(c)->refdb, first);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (c->nodes[i] != NULL) {
+            wait_applied(c, c->nodes[i], index);
+            refdb_digest(c->nodes[i]->refdb, other);
+            assert_memory_equal(first, other, sizeof first);
+        }
+    }
+}
+
+static void proposals_are_answered_on_leader_and_follower(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome first, second, third, again;
+
+    open_all(c);
+    propose_register(wait_leader(c), "a.git", &first);
+    wait_done(c, &first);
+    assert_int_equal(first.status, RK_OK);
+    assert_int_equal(first.result, RK_OK);
+    propose_update(a_follower(c), "a.git", "refs/heads/x", 1, &second);
+    propose_update(a_follower(c), "a.git", "refs/heads/x", 2, &third);
+    propose_update(a_follower(c), "b.git", "refs/heads/x", 2, &again);
+    wait_done(c, &again);
+    assert_true(second.is_done && third.is_done);
+    assert_int_equal(second.result, RK_OK);
+    assert_int_equal(third.result, RK_OK);
+    assert_int_equal(third.index, second.index + 1); /* the order of one caller */
+    assert_int_equal(again.result, RK_NOREPO);
+    check_equal_digests(c);
+}
+
+static void a_follower_reads_what_the_leader_acknowledged(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write, read = { 0 };
+    struct refdb_ref ref;
+    struct node *follower;
+
+    open_all(c);
+    follower = a_follower(c);
+    propose_register(wait_leader(c), "a.git", &write);
+    wait_done(c, &write);
+    propose_update(wait_leader(c), "a.git", "refs/heads/x", 7, &write);
+    wait_done(c, &write);
+    assert_int_equal(node_read(follower, NODE_LINEARIZABLE, 0, on_readable, &read), RK_OK);
+    wait_done(c, &read);
+    assert_int_equal(read.status, RK_OK);
+    assert_int_equal(refdb_find_ref(follower->refdb, slice_of_text("a.git"),
+                                    slice_of_text("refs/heads/x"), &ref),
+                     RK_OK);
+    assert_int_equal(ref.oid.bytes[19], 7);
+}
+
+static void min_index_waits_and_stale_does_not(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write, min = { 0 }, stale = { 0 };
+    struct node *follower;
+
+    open_all(c);
+    follower = a_follower(c);
+    propose_register(wait_leader(c), "a.git", &write);
+    wait_done(c, &write);
+    assert_int_equal(node_read(follower, NODE_MIN_INDEX, write.index + 1, on_readable, &min),
+                     RK_OK);
+    assert_int_equal(node_read(follower, NODE_STALE, 0, on_readable, &stale), RK_OK);
+    wait_done(c, &stale);
+    assert_false(min.is_done);
+    propose_register(wait_leader(c), "b.git", &write);
+    wait_done(c, &min);
+    assert_int_equal(min.status, RK_OK);
+    assert_true(refdb_applied_index(follower->refdb) >= write.index);
+}
+
+static void proposals_wait_for_the_next_leader(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write;
+    struct node *follower;
+
+    open_all(c);
+    propose_register(wait_leader(c), "a.git", &write);
+    wait_done(c, &write);
+    follower = a_follower(c);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (c->nodes[i] == leader(c)) {
+            member_close(c, i);
+            break;
+        }
+    }
+    /* The old leader is gone; nobody has told the follower yet. */
+    wait_leader(c);
+    propose_update(follower, "a.git", "refs/heads/x", 1, &write);
+    wait_done(c, &write);
+    assert_int_equal(write.status, RK_OK);
+    check_equal_digests(c);
+}
+
+static void a_restarted_member_finds_its_state_again(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write;
+    struct refdb_ref ref;
+
+    open_all(c);
+    propose_register(wait_leader(c), "a.git", &write);
+    wait_done(c, &write);
+    for (unsigned i = 0; i < 50; i++) {
+        propose_update(wait_leader(c), "a.git", "refs/heads/x", i + 1, &write);
+        wait_done(c, &write);
+        assert_int_equal(write.result, RK_OK);
+    }
+    for (size_t i = 0; i < MEMBERS; i++) {
+        member_close(c, i);
+    }
+    open_all(c);
+    wait_leader(c);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        wait_applied(c, c->nodes[i], write.index);
+        assert_int_equal(refdb_find_ref(c->nodes[i]->refdb, slice_of_text("a.git"),
+                                        slice_of_text("refs/heads/x"), &ref),
+                         RK_OK);
+        assert_int_equal(ref.oid.bytes[19], 50);
+    }
+    check_equal_digests(c);
+}
+
+static void write_many(struct cluster *c, unsigned from, unsigned count)
+{
+    struct outcome *outcomes = heap_zalloc(count * sizeof outcomes[0]);
+
+    for (unsigned i = 0; i < count; i++) {
+        char ref[64];
+
+        snprintf(ref, sizeof ref, "refs/heads/b%u", from + i);
+        propose_update(wait_leader(c), "a.git", ref, i + 1, &outcomes[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        wait_done(c, &outcomes[i]);
+        assert_int_equal(outcomes[i].status, RK_OK);
+        assert_int_equal(outcomes[i].result, RK_OK);
+    }
+    heap_free(outcomes);
+}
+
+static void wait_snapshots(struct cluster *c, uint64_t count)
+{
+    time_ms until_ms = clock_monotonic_ms() + DEADLINE_MS;
+
+    while (wait_leader(c)->snapshots.taken_total < count || leader(c)->snapshots.is_taking) {
+        assert_true(clock_monotonic_ms() < until_ms);
+        turn(c);
+    }
+}
+
+/* Two snapshots, because the log is never cut beyond the older of the two kept. */
+static void a_member_left_behind_catches_up_by_snapshot(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write;
+    struct node *l;
+    size_t away;
+
+    open_all(c);
+    l = wait_leader(c);
+    propose_register(l, "a.git", &write);
+    wait_done(c, &write);
+    away = c->nodes[0] == l ? 1 : 0;
+    wait_applied(c, c->nodes[away], write.index);
+    member_close(c, away);
+    for (unsigned round = 0; round < 3; round++) {
+        write_many(c, round * 500, 500);
+        assert_true(node_take_snapshot(wait_leader(c)));
+        wait_snapshots(c, round + 1);
+    }
+    l = wait_leader(c);
+    while (l->log_first_index <= write.index) {
+        turn(c);
+    }
+    member_open(c, away);
+    wait_applied(c, c->nodes[away], refdb_applied_index(l->refdb));
+    assert_int_equal(c->nodes[away]->snapshots.installed_total, 1);
+    check_equal_digests(c);
+    member_close(c, away);
+    member_open(c, away); /* and it starts from what it installed */
+    write_many(c, 5000, 10);
+    check_equal_digests(c);
+}
+
+static void a_wiped_member_is_refused_under_its_old_name(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write;
+    size_t away;
+
+    open_all(c);
+    propose_register(wait_leader(c), "a.git", &write);
+    wait_done(c, &write);
+    away = c->nodes[0] == leader(c) ? 1 : 0;
+    member_close(c, away);
+    tmpdir_remove(c->directories[away]);
+    c->directories[away] = tmpdir_make();
+    member_open(c, away);
+    write_many(c, 0, 200);
+    assert_int_equal(refdb_applied_index(c->nodes[away]->refdb), 0);
+    assert_false(transport_is_connected(leader(c)->transport, away + 1));
+}
+
+static void what_waits_is_told_when_the_node_closes(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome write, read = { 0 };
+
+    member_open(c, 0); /* alone: no leader, nothing can be decided */
+    propose_register(c->nodes[0], "a.git", &write);
+    assert_int_equal(node_read(c->nodes[0], NODE_LINEARIZABLE, 0, on_readable, &read), RK_OK);
+    turn(c);
+    assert_false(write.is_done);
+    member_close(c, 0);
+    assert_true(write.is_done && read.is_done);
+    assert_int_equal(write.status, RK_STOPPED);
+    assert_int_equal(read.status, RK_STOPPED);
+}
+
+static void malformed_commands_are_refused_at_once(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome o = { 0 };
+    struct buffer command = BUFFER_INIT;
+
+    member_open(c, 0);
+    buffer_put_u8(&command, 250);
+    assert_int_equal(node_propose(c->nodes[0], buffer_slice(&command), on_done, &o),
+                     RK_UNSUPPORTED);
+    buffer_clear(&command);
+    command_encode_noop(&command);
+    assert_int_equal(node_propose(c->nodes[0], buffer_slice(&command), on_done, &o), RK_PROTOCOL);
+    buffer_release(&command);
+    assert_false(o.is_done);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(proposals_are_answered_on_leader_and_follower),
+        CASE(a_follower_reads_what_the_leader_acknowledged),
+        CASE(min_index_waits_and_stale_does_not),
+        CASE(proposals_wait_for_the_next_leader),
+        CASE(a_restarted_member_finds_its_state_again),
+        CASE(a_member_left_behind_catches_up_by_snapshot),
+        CASE(a_wiped_member_is_refused_under_its_old_name),
+        CASE(what_waits_is_told_when_the_node_closes),
+        CASE(malformed_commands_are_refused_at_once),
+    };
+#undef CASE
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
