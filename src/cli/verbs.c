@@ -39,7 +39,7 @@ const struct verb cli_verbs[] = {
     { "ref update", "PATH REF NEW (--old OID|--create|--force) | PATH --stdin [-z]",
       "Sets a ref, if it is at --old, or with --create does not exist, or with --force always.\n"
       "  --stdin [-z]          reads the input of `git update-ref --stdin`; each transaction is\n"
-      "                        all or nothing.  prepare compares values but holds no locks\n" WRITE_HELP,
+      "                        all or nothing.  prepare compares, it locks nothing\n" WRITE_HELP,
       cmd_ref_update },
     { "ref delete", "PATH REF (--old OID|--force)", "Deletes a ref.\n" WRITE_HELP, cmd_ref_delete },
     { "storage set", "NAME [--http ADDR] [--ssh ADDR] [--zone Z] [--state active|draining|down]",

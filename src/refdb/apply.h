@@ -12,7 +12,7 @@ struct apply {
     const struct envelope *envelope; /* NULL for a bare command */
     struct slice actor;
     struct slice path; /* of the ref updates */
-    name_id actor_id; /* one use of it while the entry is applied; 0 before the first change */
+    name_id actor_id;  /* one use of it while the entry is applied; 0 before the first change */
 };
 
 /*

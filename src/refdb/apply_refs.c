@@ -71,8 +71,8 @@ static void refuse_with_current(struct apply *a, const struct ref_state *current
     item->status = status;
     item->current = v->oid;
     item->current_index = v->last_index;
-    item->current_actor =
-        result_text(&a->db->results, name_table_text(&a->db->actors.maps, v->actor));
+    item->current_actor = result_text(&a->db->results,
+                                      name_table_text(&a->db->actors.maps, v->actor));
 }
 
 static bool oid_fits(const struct oid *oid, uint8_t oid_bytes)
@@ -88,8 +88,7 @@ static bool check_form(const struct ref_update *u, uint8_t oid_bytes, struct ref
         item->status = RK_BADREF;
     } else if ((u->old_value == OLD_OID && !oid_fits(&u->old_oid, oid_bytes)) ||
                (!u->is_delete && !oid_fits(&u->new_oid, oid_bytes)) ||
-               (u->old_value == OLD_OID && !u->is_delete &&
-                u->old_oid.size != u->new_oid.size)) {
+               (u->old_value == OLD_OID && !u->is_delete && u->old_oid.size != u->new_oid.size)) {
         item->status = RK_BADOID;
     }
     return item->status == RK_OK;
@@ -159,8 +158,8 @@ static void count_in(struct refdb *db, struct repository *r, struct slice refnam
                      const struct ref_value *v)
 {
     struct digest d = digest_ref(refname, &v->oid);
-    struct digest content =
-        ref_content_digest(d, r->id, v->last_index, name_table_hash(&db->actors, v->actor));
+    struct digest content = ref_content_digest(d, r->id, v->last_index,
+                                               name_table_hash(&db->actors, v->actor));
 
     digest_add(&r->refs_digest, d);
     digest_add(&r->content_digest, content);
@@ -172,8 +171,8 @@ static void count_out(struct refdb *db, struct repository *r, struct slice refna
                       const struct ref_value *v)
 {
     struct digest d = digest_ref(refname, &v->oid);
-    struct digest content =
-        ref_content_digest(d, r->id, v->last_index, name_table_hash(&db->actors, v->actor));
+    struct digest content = ref_content_digest(d, r->id, v->last_index,
+                                               name_table_hash(&db->actors, v->actor));
 
     digest_subtract(&r->refs_digest, d);
     digest_subtract(&r->content_digest, content);
@@ -194,8 +193,7 @@ static struct repository *learn_format(struct apply *a, struct repository *r, ui
     return repository_replace(a->db, r, &fields);
 }
 
-static void note_change(struct apply *a, const struct ref_update *u,
-                        const struct ref_state *before)
+static void note_change(struct apply *a, const struct ref_update *u, const struct ref_state *before)
 {
     struct refdb_change *change = result_change(&a->db->results, REFDB_CHANGE_REF, a->path);
 
@@ -296,9 +294,8 @@ static uint8_t batch_oid_bytes(const struct repository *r, const struct ref_upda
 
 /* A new ref may not clash with a name of its own batch. */
 static void check_names_of_batch(struct apply *a, const struct repository *r,
-                                 const struct ordered_map *names,
-                                 const struct ref_update *updates, size_t count,
-                                 struct refdb_item *items)
+                                 const struct ordered_map *names, const struct ref_update *updates,
+                                 size_t count, struct refdb_item *items)
 {
     struct map_cursor place;
     struct slice other, value;
@@ -313,8 +310,7 @@ static void check_names_of_batch(struct apply *a, const struct repository *r,
 }
 
 static void apply_atomic(struct apply *a, struct repository *r, const struct ordered_map *names,
-                         const struct ref_update *updates, size_t count,
-                         struct refdb_item *items)
+                         const struct ref_update *updates, size_t count, struct refdb_item *items)
 {
     uint8_t oid_bytes = batch_oid_bytes(r, updates, count);
     bool is_good = true;

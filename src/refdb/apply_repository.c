@@ -196,8 +196,7 @@ static void move_to(struct apply *a, struct repository *r, struct slice to)
     replace(a, r, &f);
 }
 
-static void rename_one(struct apply *a, struct slice from, struct slice to,
-                       struct refdb_item *item)
+static void rename_one(struct apply *a, struct slice from, struct slice to, struct refdb_item *item)
 {
     struct repository *r = apply_find_repository(a, from, item);
 

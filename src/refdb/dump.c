@@ -249,7 +249,7 @@ static bool put_tombstone(struct refdb_view *v, struct buffer *out)
 static void open_kind(struct refdb_view *v)
 {
     const struct ordered_map *map[DUMP_DONE] = {
-        [DUMP_STORAGES] = &v->maps.storages,     [DUMP_ACTORS] = &v->actors.by_text,
+        [DUMP_STORAGES] = &v->maps.storages,         [DUMP_ACTORS] = &v->actors.by_text,
         [DUMP_REPOSITORIES] = &v->maps.repositories, [DUMP_SESSIONS] = &v->maps.sessions,
         [DUMP_RESULTS] = &v->maps.session_results,   [DUMP_TOMBSTONES] = &v->maps.tombstones,
     };

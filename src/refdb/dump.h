@@ -33,7 +33,7 @@
 #define DUMP_MAGIC 0x524b4442U
 #define DUMP_VERSION 1
 #define DUMP_CHUNK_HEADER_BYTES 5
-#define DUMP_CHUNK_BYTES (192 * KIB)    /* a chunk is closed after the record that passes this */
+#define DUMP_CHUNK_BYTES (192 * KIB)     /* a chunk is closed after the record that passes this */
 #define DUMP_CHUNK_BYTES_MAX (512 * KIB) /* no chunk is larger */
 #define DUMP_COUNTS 7
 

@@ -216,7 +216,8 @@ static bool load_ref(struct refdb_loader *l, struct reader *r, uint8_t *name, si
     }
     name_table_use(&l->db->actors, v.actor);
     d = digest_ref(full, &v.oid);
-    content = ref_content_digest(d, repo->id, v.last_index, name_table_hash(&l->db->actors, v.actor));
+    content = ref_content_digest(d, repo->id, v.last_index,
+                                 name_table_hash(&l->db->actors, v.actor));
     digest_add(&repo->refs_digest, d);
     digest_add(&repo->content_digest, content);
     return true;
@@ -280,8 +281,8 @@ static bool load_session(struct refdb_loader *l, struct reader *r)
     session_record_decode(record.data, &s);
     if (!is_index(l, id) || !is_index(l, s.last_index) || s.last_ms > l->db->at.cluster_ms ||
         s.result_count > SESSION_WINDOW_MAX || s.result_bytes > SESSIONS_BYTES_MAX ||
-        (s.result_count == 0) != (s.result_bytes == 0) ||
-        !ascends(l, id_bytes) || l->db->maps.sessions.count >= SESSIONS_MAX) {
+        (s.result_count == 0) != (s.result_bytes == 0) || !ascends(l, id_bytes) ||
+        l->db->maps.sessions.count >= SESSIONS_MAX) {
         return false;
     }
     l->result_total += s.result_count;
@@ -333,9 +334,8 @@ static bool load_tombstone(struct refdb_loader *l, struct reader *r)
 
     t.id = reader_u64(r);
     t.removed_index = reader_u64(r);
-    if (r->failed || !repository_path_is_valid(path) || !ascends(l, path) ||
-        !is_index(l, t.id) || !is_index(l, t.removed_index) ||
-        repository_find(&l->db->maps, path) != NULL ||
+    if (r->failed || !repository_path_is_valid(path) || !ascends(l, path) || !is_index(l, t.id) ||
+        !is_index(l, t.removed_index) || repository_find(&l->db->maps, path) != NULL ||
         map_find(&l->db->maps.tombstone_order, key_of_u64(t.removed_index, key), &value) ||
         l->db->maps.tombstones.count >= TOMBSTONES_MAX) {
         return false;
@@ -351,8 +351,9 @@ static bool load_end(struct refdb_loader *l, struct reader *r)
     struct slice bytes = reader_bytes(r, DIGEST_BYTES);
     const struct state_maps *maps = &l->db->maps;
     const uint64_t found[DUMP_COUNTS] = {
-        maps->storages.count,     l->actors.size / sizeof(name_id), maps->repositories.count,
-        l->db->ref_count,         maps->sessions.count,             maps->session_results.count,
+        maps->storages.count,     l->actors.size / sizeof(name_id),
+        maps->repositories.count, l->db->ref_count,
+        maps->sessions.count,     maps->session_results.count,
         maps->tombstones.count,
     };
 

@@ -24,7 +24,7 @@ struct name_table {
     struct name_slot {
         uint64_t use_count;
         uint64_t hash; /* of the text */
-    } *slots;          /* by id */
+    } * slots;         /* by id */
     name_id slot_count, slot_capacity;
     name_id *free_ids;
     size_t free_count, free_capacity;

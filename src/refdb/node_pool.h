@@ -24,7 +24,7 @@ struct node_pool {
     struct limbo_item {
         void *object;
         size_t size;
-    } *limbo;
+    } * limbo;
     size_t limbo_count, limbo_capacity;
 };
 

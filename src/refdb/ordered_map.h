@@ -24,8 +24,7 @@ bool map_find(const struct ordered_map *map, struct slice key, struct slice *ret
 
 /* Inserts or replaces; both are copied.  PRE: key.size <= MAP_KEY_BYTES_MAX, neither lies in
  * the map itself. */
-void map_put(struct node_pool *pool, struct ordered_map *map, struct slice key,
-             struct slice value);
+void map_put(struct node_pool *pool, struct ordered_map *map, struct slice key, struct slice value);
 
 /* False when it was not there. */
 bool map_remove(struct node_pool *pool, struct ordered_map *map, struct slice key);

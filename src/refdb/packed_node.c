@@ -239,8 +239,7 @@ void packed_set_child(struct packed_node *node, uint32_t offset, struct packed_n
     memcpy(node->bytes + (e.value - node->bytes), &child, sizeof child);
 }
 
-struct packed_node *packed_remove(struct node_pool *pool, struct packed_node *node,
-                                  uint32_t offset)
+struct packed_node *packed_remove(struct node_pool *pool, struct packed_node *node, uint32_t offset)
 {
     uint8_t lead[ENTRY_HEAD_BYTES_MAX + MAP_KEY_BYTES_MAX];
     size_t lead_size = 0, remove;

@@ -111,8 +111,7 @@ enum rk_status refdb_seek_refs(const struct refdb *db, struct slice path, struct
 
 bool refdb_next_ref(struct refdb_ref_cursor *cursor, struct refdb_ref *ret_ref)
 {
-    enum object_format format =
-        cursor->oid_bytes == 20 ? OBJECT_FORMAT_SHA1 : OBJECT_FORMAT_SHA256;
+    enum object_format format = cursor->oid_bytes == 20 ? OBJECT_FORMAT_SHA1 : OBJECT_FORMAT_SHA256;
     struct slice name, value;
     struct ref_value v;
 

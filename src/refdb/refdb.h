@@ -50,15 +50,15 @@ struct refdb_item {
 /* One thing an entry changed, for events and logs.  No effect, no change. */
 struct refdb_change {
     enum refdb_change_kind {
-        REFDB_CHANGE_REF,          /* name = ref, old_oid and new_oid */
-        REFDB_CHANGE_CREATED,      /* new_text = primary */
-        REFDB_CHANGE_REMOVED,      /* old_text = primary */
-        REFDB_CHANGE_RENAMED,      /* path = the new one, old_text, new_text = paths */
-        REFDB_CHANGE_HEAD,         /* old_text, new_text = refs */
-        REFDB_CHANGE_STATE,        /* new_text = "rw", "ro" or "frozen"; name = reason */
-        REFDB_CHANGE_PRIMARY,      /* old_text, new_text = storages */
-        REFDB_CHANGE_REPLICA,      /* added: new_text, removed: old_text = storage */
-        REFDB_CHANGE_STORAGE,      /* no path; set: new_text, removed: old_text = storage */
+        REFDB_CHANGE_REF,     /* name = ref, old_oid and new_oid */
+        REFDB_CHANGE_CREATED, /* new_text = primary */
+        REFDB_CHANGE_REMOVED, /* old_text = primary */
+        REFDB_CHANGE_RENAMED, /* path = the new one, old_text, new_text = paths */
+        REFDB_CHANGE_HEAD,    /* old_text, new_text = refs */
+        REFDB_CHANGE_STATE,   /* new_text = "rw", "ro" or "frozen"; name = reason */
+        REFDB_CHANGE_PRIMARY, /* old_text, new_text = storages */
+        REFDB_CHANGE_REPLICA, /* added: new_text, removed: old_text = storage */
+        REFDB_CHANGE_STORAGE, /* no path; set: new_text, removed: old_text = storage */
     } kind;
     struct slice path, name, old_text, new_text;
     struct oid old_oid, new_oid; /* size 0 = absent */

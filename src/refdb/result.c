@@ -132,10 +132,9 @@ enum kept_bits {
 
 /* Codes of kept results: a format, so lines are only added at the end. */
 static const enum rk_status kept_statuses[] = {
-    RK_OK,     RK_CONFLICT, RK_EXISTS, RK_NOREF,      RK_NAMECONFLICT, RK_BADREF,
-    RK_BADOID, RK_NOREPO,   RK_REMOVED, RK_RENAMED,   RK_FROZEN,       RK_FENCED,
-    RK_STALE,  RK_EXPIRED,  RK_BADARG, RK_NOTREPLICA, RK_NOSTORAGE,    RK_TOOLARGE,
-    RK_ABORTED,
+    RK_OK,     RK_CONFLICT,   RK_EXISTS,    RK_NOREF,    RK_NAMECONFLICT, RK_BADREF, RK_BADOID,
+    RK_NOREPO, RK_REMOVED,    RK_RENAMED,   RK_FROZEN,   RK_FENCED,       RK_STALE,  RK_EXPIRED,
+    RK_BADARG, RK_NOTREPLICA, RK_NOSTORAGE, RK_TOOLARGE, RK_ABORTED,
 };
 #define KEPT_STATUS_COUNT (sizeof kept_statuses / sizeof kept_statuses[0])
 

@@ -202,9 +202,8 @@ enum session_verdict session_check(struct refdb *db, const struct envelope *e, r
     uint64_t dropped;
     bool is_good;
 
-    if (!session_find(&db->maps, e->session, &s) || is_expired(db, &s) ||
-        e->sequence < s.floor || e->sequence < e->lowest_unanswered ||
-        e->sequence == UINT64_MAX) { /* no floor above it */
+    if (!session_find(&db->maps, e->session, &s) || is_expired(db, &s) || e->sequence < s.floor ||
+        e->sequence < e->lowest_unanswered || e->sequence == UINT64_MAX) { /* no floor above it */
         return SESSION_EXPIRED;
     }
     s.last_index = index;

@@ -104,8 +104,7 @@ static struct digest sum_of_refs(const struct refdb *db, const struct repository
     while (map_next(&cursor, &name, &value)) {
         ref_value_decode(value, (enum object_format)r->format, &v);
         digest_add(&sum, ref_content_digest(digest_ref(name, &v.oid), r->id, v.last_index,
-                                            name_hash(name_table_text(&db->actors.maps,
-                                                                      v.actor))));
+                                            name_hash(name_table_text(&db->actors.maps, v.actor))));
     }
     return sum;
 }

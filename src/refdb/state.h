@@ -32,16 +32,16 @@ struct state_maps {
 struct state_position {
     raft_index applied_index;
     raft_term applied_term;
-    uint64_t cluster_ms; /* replicated time, the highest seen */
+    uint64_t cluster_ms;         /* replicated time, the highest seen */
     raft_index membership_index; /* 0 = none yet */
-    struct digest sum; /* of everything in the maps */
+    struct digest sum;           /* of everything in the maps */
 };
 
 struct refdb {
     struct node_pool pool;
     struct state_maps maps;
     struct state_position at;
-    struct membership membership; /* valid when at.membership_index > 0 */
+    struct membership membership;    /* valid when at.membership_index > 0 */
     struct name_table storage_names; /* used by: its record, each replica */
     struct name_table actors;        /* used by: each ref whose last change is theirs */
     uint64_t *primary_counts;        /* of repositories, by id of the storage's name */
@@ -49,7 +49,7 @@ struct refdb {
     uint64_t ref_count;
     uint64_t session_bytes; /* of kept results */
     struct result_builder results;
-    struct buffer scratch;     /* within one function */
+    struct buffer scratch;      /* within one function */
     struct ref_update *updates; /* of the batch being applied */
     size_t update_capacity;
 };

@@ -60,7 +60,6 @@ struct refdb_repository repository(struct fixture *f, const char *path);
 
 void assert_slice(struct slice s, const char *text);
 
-
 /* The whole dump, owned by the caller. */
 struct buffer dump_of(struct refdb *db);
 /* NULL when refused; given in pieces of that size. */

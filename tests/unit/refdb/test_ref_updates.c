@@ -154,7 +154,8 @@ static void the_first_oid_fixes_the_format(void **state)
 static void an_atomic_batch_applies_all_or_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct ref_update good[2] = { update_of("refs/heads/a", 0, 1), update_of("refs/heads/b", 0, 2) };
+    struct ref_update good[2] = { update_of("refs/heads/a", 0, 1),
+                                  update_of("refs/heads/b", 0, 2) };
     struct ref_update bad[3] = { update_of("refs/heads/c", 0, 1), update_of("refs/heads/a", 9, 2),
                                  update_of("refs/heads/d", 0, 1) };
 
