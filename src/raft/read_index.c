@@ -25,6 +25,9 @@ static void pending_push(struct raft *r, struct raft_pending_read read)
 
 static void pending_drop(struct raft *r, size_t first, size_t count)
 {
+    if (count == 0) {
+        return;
+    }
     r->read_count -= count;
     memmove(r->reads + first, r->reads + first + count, (r->read_count - first) * sizeof *r->reads);
 }
