@@ -137,7 +137,7 @@ static int change_ref(struct cli *cli, struct write_flags *w, const char *path,
     if (client == NULL) {
         return code;
     }
-    return write_report(cli, rk_ref_update(client, path, change, write, &index, &error), index,
+    return write_report(cli, rk_ref_update(client, path, change, write, &index, &error), &index,
                         &error);
 }
 

@@ -77,7 +77,7 @@ int cmd_repo_create(struct cli *cli, int argc, char **argv)
     spec.replica_count = split(replicas, names, REPLICAS_OF_FLAG_MAX);
     spec.format = format;
     spec.head = head;
-    return write_report(cli, rk_repo_create(s.client, &spec, s.write, &s.index, &s.error), s.index,
+    return write_report(cli, rk_repo_create(s.client, &spec, s.write, &s.index, &s.error), &s.index,
                         &s.error);
 }
 
@@ -112,7 +112,7 @@ int cmd_repo_remove(struct cli *cli, int argc, char **argv)
         return code;
     }
     return write_report(cli, rk_repo_remove(s.client, argv[0], s.write, &s.index, &s.error),
-                        s.index, &s.error);
+                        &s.index, &s.error);
 }
 
 int cmd_repo_rename(struct cli *cli, int argc, char **argv)
@@ -127,7 +127,7 @@ int cmd_repo_rename(struct cli *cli, int argc, char **argv)
     }
     return write_report(
         cli, rk_repo_rename(s.client, argv[0], argv[1], is_prefix, s.write, &s.index, &s.error),
-        s.index, &s.error);
+        &s.index, &s.error);
 }
 
 int cmd_repo_set_head(struct cli *cli, int argc, char **argv)
@@ -140,7 +140,7 @@ int cmd_repo_set_head(struct cli *cli, int argc, char **argv)
     }
     return write_report(cli,
                         rk_repo_set_head(s.client, argv[0], argv[1], s.write, &s.index, &s.error),
-                        s.index, &s.error);
+                        &s.index, &s.error);
 }
 
 int cmd_repo_freeze(struct cli *cli, int argc, char **argv)
@@ -153,7 +153,7 @@ int cmd_repo_freeze(struct cli *cli, int argc, char **argv)
     }
     return write_report(cli,
                         rk_repo_freeze(s.client, argv[0], argv[1], s.write, &s.index, &s.error),
-                        s.index, &s.error);
+                        &s.index, &s.error);
 }
 
 int cmd_repo_thaw(struct cli *cli, int argc, char **argv)
@@ -164,7 +164,7 @@ int cmd_repo_thaw(struct cli *cli, int argc, char **argv)
     if (set_up(cli, &s, argc, argv, NULL, 0, 1, 1, &code) < 0) {
         return code;
     }
-    return write_report(cli, rk_repo_thaw(s.client, argv[0], s.write, &s.index, &s.error), s.index,
+    return write_report(cli, rk_repo_thaw(s.client, argv[0], s.write, &s.index, &s.error), &s.index,
                         &s.error);
 }
 

@@ -40,7 +40,7 @@ int cmd_storage_set(struct cli *cli, int argc, char **argv)
     }
     write.actor = cli_actor(cli);
     return write_report(cli, rk_storage_set(client, argv[0], fields, count, &write, &index, &error),
-                        index, &error);
+                        &index, &error);
 }
 
 int cmd_storage_list(struct cli *cli, int argc, char **argv)
@@ -81,6 +81,6 @@ int cmd_storage_remove(struct cli *cli, int argc, char **argv)
         return code;
     }
     write.actor = cli_actor(cli);
-    return write_report(cli, rk_storage_remove(client, argv[0], &write, &index, &error), index,
+    return write_report(cli, rk_storage_remove(client, argv[0], &write, &index, &error), &index,
                         &error);
 }

@@ -55,6 +55,18 @@ const struct verb cli_verbs[] = {
       "  --ssh CMD             becomes CMD with the primary's ssh address as argument\n",
       cmd_route },
     { "member list", "", "Lists the nodes of the cluster.\n", cmd_member_list },
+    { "hook proc-receive", "",
+      "Decides a push: git receive-pack calls it as hooks/proc-receive.  [githooks(5)]\n"
+      "Repository: REFKEEPER_REPO, else git config refkeeper.path and refkeeper.id; storage:\n"
+      "REFKEEPER_STORAGE, else refkeeper.storage; cluster: REFKEEPER_ENDPOINTS, else\n"
+      "refkeeper.endpoints; epoch: REFKEEPER_EPOCH, HTTP_X_GIT_EPOCH, else the cluster's route.\n",
+      cmd_hook_proc_receive },
+    { "hook install", "GIT_DIR --repo PATH --storage S --endpoints H:P,... [--no-id]",
+      "Puts a repository on this machine under the cluster's decision: writes\n"
+      "hooks/proc-receive, sets receive.procReceiveRefs and the refkeeper.* keys, turns\n"
+      "automatic maintenance off.\n"
+      "  --no-id               do not ask the cluster for the repository's id\n",
+      cmd_hook_install },
     { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
       cmd_version },
     { NULL, NULL, NULL, NULL },

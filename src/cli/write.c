@@ -18,7 +18,7 @@ const struct rk_write *write_flags_use(struct cli *cli, struct write_flags *flag
     return w;
 }
 
-int write_report(struct cli *cli, enum rk_status status, uint64_t index,
+int write_report(struct cli *cli, enum rk_status status, const uint64_t *index,
                  const struct rk_error *error)
 {
     static const char *const columns[] = { "index" };
@@ -28,7 +28,7 @@ int write_report(struct cli *cli, enum rk_status status, uint64_t index,
         return cli_fail(cli, error);
     }
     o = output_open(cli->format, OUTPUT_RECORD, columns, 1);
-    output_number(o, index);
+    output_number(o, *index);
     output_end_row(o);
     return output_close(o) != 0 ? EXIT_OTHER : 0;
 }

@@ -25,8 +25,11 @@ struct write_flags {
 /* The conditions as the library takes them; NULL after saying what is wrong. */
 const struct rk_write *write_flags_use(struct cli *cli, struct write_flags *flags);
 
-/* Prints the outcome of a write: an error, or the index that decided.  Returns the exit code. */
-int write_report(struct cli *cli, enum rk_status status, uint64_t index,
+/*
+ * Prints the outcome of a write: an error, or the index that decided.  Returns the exit code.
+ * The index comes by address: the call that fills it is mostly an argument here, too.
+ */
+int write_report(struct cli *cli, enum rk_status status, const uint64_t *index,
                  const struct rk_error *error);
 
 #endif

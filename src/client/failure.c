@@ -34,57 +34,109 @@ enum rk_status failure_status(const char *text, size_t size)
     return status == RK_STATUS_COUNT || status == RK_OK ? RK_PROTOCOL : status;
 }
 
-/* The value behind ` key=`, up to the next space; `ret_end` is where it ends. */
-static const char *find_value(const char *text, const char *key, size_t *ret_size)
-{
-    size_t key_size = strlen(key);
+/* ---- The text of an error reply: WORD key=value key=value text ---- */
 
-    for (const char *at = strstr(text, key); at != NULL; at = strstr(at + 1, key)) {
-        if (at == text || at[-1] == ' ') {
-            *ret_size = strcspn(at + key_size, " ");
-            return at + key_size;
+struct fact {
+    const char *key;
+    size_t key_size;
+    char value[RK_ACTOR_BYTES_MAX + 1];
+};
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+/* Values hold no spaces: the server writes %XX for what is not graphic. */
+static void unescape(const char *text, size_t size, char *out, size_t capacity)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < size && n + 1 < capacity; i++) {
+        char c = text[i];
+
+        if (c == '%' && i + 2 < size && hex_digit(text[i + 1]) >= 0 &&
+            hex_digit(text[i + 2]) >= 0) {
+            c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+            i += 2;
+        }
+        /* Shown on terminals and in one line of git's output. */
+        out[n++] = (unsigned char)c < ' ' || c == 127 ? '?' : c;
+    }
+    out[n] = '\0';
+}
+
+/* Takes the next key=value off the text; returns what follows, NULL when there is none. */
+static const char *take_fact(const char *text, struct fact *ret_fact)
+{
+    size_t word = strcspn(text, " ");
+    const char *equals = memchr(text, '=', word);
+
+    if (equals == NULL || equals == text) {
+        return NULL;
+    }
+    for (const char *p = text; p < equals; p++) {
+        if ((*p < 'a' || *p > 'z') && *p != '_') {
+            return NULL;
         }
     }
-    return NULL;
+    ret_fact->key = text;
+    ret_fact->key_size = (size_t)(equals - text);
+    unescape(equals + 1, (size_t)(text + word - equals) - 1, ret_fact->value,
+             sizeof ret_fact->value);
+    return text[word] == ' ' ? text + word + 1 : text + word;
 }
 
-/* Takes the three facts out of the text.  False when they are not there. */
-static bool take_current(struct rk_error *error, const char *text)
+static bool is_key(const struct fact *fact, const char *key)
 {
-    size_t size;
-    const char *value = find_value(text, "current=", &size);
-
-    if (value == NULL || size > RK_OID_TEXT_MAX) {
-        return false;
-    }
-    memcpy(error->current_oid, value, size);
-    error->current_oid[size] = '\0';
-    value = find_value(text, "index=", &size);
-    if (value != NULL) {
-        error->current_index = strtoull(value, NULL, 10);
-    }
-    /* The actor comes last and may hold spaces. */
-    value = find_value(text, "actor=", &size);
-    if (value != NULL) {
-        snprintf(error->current_actor, sizeof error->current_actor, "%s", value);
-    }
-    return true;
+    return strlen(key) == fact->key_size && memcmp(key, fact->key, fact->key_size) == 0;
 }
 
-static void explain_current(struct rk_error *error, const char *word)
+static void keep_fact(struct rk_error *error, const struct fact *fact)
 {
-    char since[48] = "";
-    bool is_absent = strcmp(error->current_oid, RK_ABSENT) == 0;
-    const char *actor = error->current_actor;
-
-    if (error->current_index != 0) {
-        snprintf(since, sizeof since, " since log index %llu",
-                 (unsigned long long)error->current_index);
+    if (is_key(fact, "current")) {
+        snprintf(error->current_oid, sizeof error->current_oid, "%.64s", fact->value);
+    } else if (is_key(fact, "index")) {
+        error->current_index = strtoull(fact->value, NULL, 10);
+    } else if (is_key(fact, "actor")) {
+        snprintf(error->current_actor, sizeof error->current_actor, "%s", fact->value);
     }
-    snprintf(error->message, sizeof error->message, "%s: %s: it %s%s%s%s%s", word,
-             rk_status_text(error->status), is_absent ? "does not exist" : "is at ",
-             is_absent ? "" : error->current_oid, since, actor[0] == '\0' ? "" : ", set by ",
-             actor);
+}
+
+static void append(char *out, size_t capacity, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void append(char *out, size_t capacity, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(out + used, capacity - used, format, args);
+    va_end(args);
+}
+
+/* "it is at X since log index N, set by A". */
+static void explain_current(struct rk_error *e)
+{
+    if (strcmp(e->current_oid, RK_ABSENT) == 0) {
+        if (e->status != RK_CONFLICT) {
+            return;
+        }
+        append(e->message, sizeof e->message, ": it does not exist");
+    } else {
+        append(e->message, sizeof e->message, ": it is at %s", e->current_oid);
+    }
+    if (e->current_index != 0) {
+        append(e->message, sizeof e->message, " since log index %llu",
+               (unsigned long long)e->current_index);
+    }
+    if (e->current_actor[0] != '\0') {
+        append(e->message, sizeof e->message, ", set by %s", e->current_actor);
+    }
 }
 
 enum rk_status failure_parse(struct rk_error *error, const char *text, size_t size,
@@ -93,7 +145,8 @@ enum rk_status failure_parse(struct rk_error *error, const char *text, size_t si
     enum rk_status status = failure_status(text, size);
     const char *space = memchr(text, ' ', size);
     const char *rest = space == NULL ? "" : space + 1;
-    const char *word = rk_status_word(status);
+    const char *next;
+    struct fact fact;
 
     if (error == NULL) {
         return status;
@@ -101,10 +154,23 @@ enum rk_status failure_parse(struct rk_error *error, const char *text, size_t si
     if (status == RK_PROTOCOL) {
         return failure_set(error, status, endpoint, "unexpected answer: %.500s", text);
     }
-    failure_set(error, status, endpoint, "%s: %s%s%.600s", word, rk_status_text(status),
-                rest[0] == '\0' ? "" : ": ", rest);
-    if ((status == RK_CONFLICT || status == RK_EXISTS) && take_current(error, rest)) {
-        explain_current(error, word);
+    failure_set(error, status, endpoint, "%s: %s", rk_status_word(status), rk_status_text(status));
+    while ((next = take_fact(rest, &fact)) != NULL) {
+        bool has_current = status == RK_CONFLICT || status == RK_EXISTS;
+
+        if (has_current) {
+            keep_fact(error, &fact);
+        } else {
+            append(error->message, sizeof error->message, "; %.*s: %s", (int)fact.key_size,
+                   fact.key, fact.value);
+        }
+        rest = next;
+    }
+    if (error->current_oid[0] != '\0') {
+        explain_current(error);
+    }
+    if (rest[0] != '\0' && strcmp(rest, rk_status_text(status)) != 0) {
+        append(error->message, sizeof error->message, ": %s", rest);
     }
     return status;
 }

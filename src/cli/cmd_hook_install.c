@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* refkeeper hook install: puts a repository on this machine under the cluster's decision. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "cli/cli.h"
+#include "cli/git.h"
+#include "cli/verbs.h"
+#include "sys/clock.h"
+
+#define GIT_MS 30000
+
+static int set_config(struct cli *cli, const char *git_dir, const char *key, const char *value)
+{
+    const char *words[] = { "config", key, value, NULL };
+    struct errmsg why = ERRMSG_INIT;
+
+    if (value == NULL) {
+        return 0;
+    }
+    if (git_run(git_dir, words, SLICE_NONE, clock_monotonic_ms() + GIT_MS, NULL, NULL, &why) !=
+        RK_OK) {
+        return cli_fail_text(cli, RK_IO, "set %s in %s: %s", key, git_dir, why.text);
+    }
+    return 0;
+}
+
+/* A script that calls this very program: it survives a PATH that does not hold it. */
+static int write_hook(struct cli *cli, const char *path)
+{
+    char program[PATH_MAX];
+    char temporary[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    FILE *file;
+    bool is_ok;
+
+    if (size < 0 || strchr(path, '\0') - path > PATH_MAX - 8) {
+        return cli_fail_text(cli, RK_IO, "find my own program: %s", strerror(errno));
+    }
+    program[size] = '\0';
+    if (strchr(program, '\'') != NULL) {
+        return cli_fail_text(cli, RK_IO, "my own path holds a quote: %s", program);
+    }
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    file = fopen(temporary, "w");
+    if (file == NULL) {
+        return cli_fail_text(cli, RK_IO, "write %s: %s", temporary, strerror(errno));
+    }
+    fprintf(file, "#!/bin/sh\nexec '%s' hook proc-receive\n", program);
+    is_ok = fchmod(fileno(file), 0755) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    is_ok = fclose(file) == 0 && is_ok;
+    if (!is_ok || rename(temporary, path) != 0) {
+        return cli_fail_text(cli, RK_IO, "write %s: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+/* The hooks directory git looks into, made if it is not there. */
+static char *find_hooks(struct cli *cli, const char *git_dir)
+{
+    static const char *const words[] = { "rev-parse", "--git-path", "hooks", NULL };
+    char *path = git_line(git_dir, words, clock_monotonic_ms() + GIT_MS);
+
+    if (path[0] == '\0') {
+        (void)cli_fail_text(cli, RK_NOT_FOUND, "%s is not a git repository", git_dir);
+        heap_free(path);
+        return NULL;
+    }
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        (void)cli_fail_text(cli, RK_IO, "make %s: %s", path, strerror(errno));
+        heap_free(path);
+        return NULL;
+    }
+    return path;
+}
+
+/* The id keeps a hook from deciding for another repository that took the path. */
+static int find_id(struct cli *cli, const char *repo, char ret_id[24])
+{
+    struct rk_reply *map = NULL;
+    struct rk_error error;
+    struct rk_client *client;
+    int code = 0;
+
+    client = cli_client(cli, &code);
+    if (client == NULL) {
+        return code;
+    }
+    if (rk_repo_show(client, repo, &map, &error) != RK_OK) {
+        return cli_fail(cli, &error);
+    }
+    snprintf(ret_id, 24, "%llu", (unsigned long long)rk_reply_get_number(map, "id"));
+    rk_reply_free(map);
+    return 0;
+}
+
+int cmd_hook_install(struct cli *cli, int argc, char **argv)
+{
+    char *repo = NULL, *storage = NULL;
+    char id[24];
+    bool has_no_id = false;
+    const struct flag flags[] = { { "repo", FLAG_TEXT, &repo },
+                                  { "storage", FLAG_TEXT, &storage },
+                                  { "no-id", FLAG_BOOL, &has_no_id } };
+    char path[PATH_MAX];
+    char *hooks;
+    int code;
+
+    if (cli_parse(cli, argc, argv, flags, 3, 1, 1) < 0) {
+        return EXIT_USAGE;
+    }
+    if (repo == NULL || storage == NULL || cli->endpoints == NULL) {
+        return cli_usage_error(cli, "--repo, --storage and --endpoints are needed");
+    }
+    hooks = find_hooks(cli, argv[0]);
+    if (hooks == NULL) {
+        return EXIT_OTHER;
+    }
+    code = has_no_id ? 0 : find_id(cli, repo, id);
+    /* The hook first: with receive.procReceiveRefs and no hook every push is refused. */
+    if (code == 0) {
+        snprintf(path, sizeof path, "%s/proc-receive", hooks);
+        code = write_hook(cli, path);
+    }
+    heap_free(hooks);
+    {
+        const char *const pairs[][2] = {
+            { "refkeeper.path", repo },
+            { "refkeeper.id", has_no_id ? NULL : id },
+            { "refkeeper.storage", storage },
+            { "refkeeper.endpoints", cli->endpoints },
+            { "refkeeper.cacert", cli->ca_file },
+            { "refkeeper.cert", cli->cert_file },
+            { "refkeeper.key", cli->key_file },
+            /* Maintenance rewrites refs without the cluster's knowledge. */
+            { "receive.autogc", "false" },
+            { "gc.auto", "0" },
+            { "receive.procReceiveRefs", "refs/" },
+        };
+
+        for (size_t i = 0; code == 0 && i < sizeof pairs / sizeof pairs[0]; i++) {
+            code = set_config(cli, argv[0], pairs[i][0], pairs[i][1]);
+        }
+    }
+    return code;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/git.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/heap.h"
+#include "cli/process.h"
+
+#define WORDS_MAX 32
+
+enum rk_status git_run(const char *git_dir, const char *const *words, struct slice input,
+                       int64_t deadline_ms, struct buffer *out, int *ret_exit, struct errmsg *why)
+{
+    static const char *const plain[] = { "LC_ALL=C", NULL };
+    const char *argv[WORDS_MAX + 4];
+    struct process p = { .argv = argv, .input = input, .deadline_ms = deadline_ms };
+    enum rk_status status;
+    size_t n = 0;
+
+    p.environment = plain; /* messages are matched in English */
+    argv[n++] = "git";
+    if (git_dir != NULL) {
+        argv[n++] = "--git-dir";
+        argv[n++] = git_dir;
+    }
+    while (*words != NULL && n < WORDS_MAX + 3) {
+        argv[n++] = *words++;
+    }
+    argv[n] = NULL;
+    status = process_run(&p, why);
+    if (status == RK_OK && ret_exit != NULL) {
+        *ret_exit = p.exit_code;
+    } else if (status == RK_OK && p.exit_code != 0) {
+        errmsg_set(why, "git %s: %s", argv[git_dir == NULL ? 1 : 3], process_last_words(&p));
+        status = RK_IO;
+    }
+    if (status == RK_OK && out != NULL) {
+        buffer_put_slice(out, buffer_slice(&p.output));
+    }
+    process_release(&p);
+    return status;
+}
+
+char *git_line(const char *git_dir, const char *const *words, int64_t deadline_ms)
+{
+    struct buffer out = BUFFER_INIT;
+    int exit_code = 0;
+    char *line;
+
+    if (git_run(git_dir, words, SLICE_NONE, deadline_ms, &out, &exit_code, NULL) != RK_OK ||
+        exit_code != 0) {
+        buffer_clear(&out);
+    }
+    while (out.size > 0 && out.data[out.size - 1] == '\n') {
+        out.size--;
+    }
+    line = heap_copy_text(out.data, out.size);
+    buffer_release(&out);
+    return line;
+}
+
+enum rk_status git_config_read(struct git_config *config, const char *git_dir, int64_t deadline_ms,
+                               struct errmsg *why)
+{
+    static const char *const words[] = { "config", "--null", "--list", NULL };
+    enum rk_status status;
+
+    config->text = (struct buffer)BUFFER_INIT;
+    status = git_run(git_dir, words, SLICE_NONE, deadline_ms, &config->text, NULL, why);
+    /* So that every record ends with a NUL, also one cut short. */
+    buffer_put_u8(&config->text, '\0');
+    return status;
+}
+
+void git_config_release(struct git_config *config)
+{
+    buffer_release(&config->text);
+}
+
+const char *git_config_get(const struct git_config *config, const char *key)
+{
+    const char *found = NULL;
+    size_t key_size = strlen(key);
+
+    /* Records are "key LF value NUL", or "key NUL" for a key without a value. */
+    for (size_t at = 0; at < config->text.size;) {
+        const char *record = (const char *)config->text.data + at;
+        size_t size = strlen(record);
+
+        if (strncmp(record, key, key_size) == 0 && record[key_size] == '\n') {
+            found = record + key_size + 1;
+        } else if (size == key_size && strcmp(record, key) == 0) {
+            found = "true";
+        }
+        at += size + 1;
+    }
+    return found;
+}
+
+bool git_config_get_bool(const struct git_config *config, const char *key, bool otherwise)
+{
+    const char *value = git_config_get(config, key);
+
+    if (value == NULL) {
+        return otherwise;
+    }
+    return strcasecmp(value, "true") == 0 || strcasecmp(value, "yes") == 0 ||
+           strcasecmp(value, "on") == 0 || atoi(value) != 0;
+}

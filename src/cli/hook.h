@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One push, decided by proc-receive.  [DESIGN 9]
+ *
+ *   read the conversation -> hook_setup    who and where: repository, storage, epoch, cluster
+ *                         -> hook_policy   what git itself would refuse
+ *                         -> hook_decide   the cluster: compare-and-swap of every ref
+ *                         -> hook_apply    the disk, with old values; or take the decision back
+ *                         -> answer ok or ng per ref
+ *
+ * Cluster first, then disk: nothing is written that was not decided, and a crash between the two
+ * leaves the disk behind, never ahead.
+ */
+#ifndef CLI_HOOK_H
+#define CLI_HOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+#include "cli/git.h"
+
+#define HOOK_CLUSTER_MS 10000 /* for the decision */
+#define HOOK_DISK_MS 10000    /* for the disk after it */
+#define HOOK_REVERT_MS 5000   /* for taking it back */
+#define HOOK_CHUNK_REFS 10000 /* of one request of a push that is not atomic */
+#define HOOK_CHUNK_BYTES (4 * 1024 * 1024)
+
+enum hook_state {
+    HOOK_ASKED,   /* nothing happened yet */
+    HOOK_DECIDED, /* the cluster said yes */
+    HOOK_DONE,    /* and the disk has it */
+    HOOK_REFUSED, /* nothing happened, `reason` says why */
+};
+
+struct hook_ref {
+    char *name;
+    char old_oid[65], new_oid[65]; /* hex; zeros = absent, delete */
+    bool is_create, is_delete;     /* both: deleting what is not there */
+    enum hook_state state;
+    char *reason; /* of a refusal; owned */
+};
+
+struct hook_push {
+    struct cli *cli;
+    struct hook_ref *refs;
+    size_t count, capacity;
+    bool is_atomic;
+    bool has_options; /* negotiated */
+    struct git_config config;
+    /* hook_setup */
+    struct rk_client *client;
+    char *path, *storage;
+    struct rk_write write; /* epoch, id, storage, actor */
+    uint64_t index;        /* that decided; of the last chunk */
+};
+
+/* ---- Steps.  Each leaves refused refs with their reason ---- */
+
+/* Who and where.  False: every ref was refused. */
+bool hook_setup(struct hook_push *push);
+void hook_check_policy(struct hook_push *push);
+void hook_decide(struct hook_push *push);
+void hook_apply(struct hook_push *push);
+
+/* ---- Refs ---- */
+
+void hook_refuse(struct hook_ref *ref, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void hook_refuse_all(struct hook_push *push, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* An atomic push with one refused ref is refused altogether. */
+void hook_spread_refusal(struct hook_push *push);
+bool hook_has_state(const struct hook_push *push, enum hook_state state);
+
+/* The change of one ref as the cluster takes it, forward or back. */
+struct rk_ref_change hook_change(const struct hook_ref *ref, bool is_backward);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a push belongs: environment first, then the repository's configuration, then the route.
+ */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "cli/hook.h"
+#include "sys/clock.h"
+
+static char *copy(const char *text)
+{
+    return heap_copy_text(text, strlen(text));
+}
+
+/* The environment's word, else the configuration's, else NULL. */
+static const char *find(const struct hook_push *push, const char *variable, const char *key)
+{
+    const char *value = getenv(variable);
+
+    return value != NULL && value[0] != '\0' ? value : git_config_get(&push->config, key);
+}
+
+/* Who pushes: what the front end authenticated, else the account and where it came from. */
+static char *find_actor(void)
+{
+    static const char *const variables[] = { "REFKEEPER_ACTOR", "REMOTE_USER", "GL_USERNAME",
+                                             "GL_USER" };
+    const struct passwd *entry = getpwuid(getuid());
+    const char *ssh = getenv("SSH_CONNECTION");
+    char text[RK_ACTOR_BYTES_MAX + 1];
+    char login[64];
+
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *value = getenv(variables[i]);
+
+        if (value != NULL && value[0] != '\0') {
+            return heap_copy_text(value, strnlen(value, RK_ACTOR_BYTES_MAX));
+        }
+    }
+    if (entry != NULL) {
+        snprintf(login, sizeof login, "%s", entry->pw_name);
+    } else {
+        snprintf(login, sizeof login, "uid %lu", (unsigned long)getuid());
+    }
+    if (ssh != NULL) {
+        snprintf(text, sizeof text, "%s from %.*s", login, (int)strcspn(ssh, " "), ssh);
+    } else {
+        snprintf(text, sizeof text, "%s", login);
+    }
+    return copy(text);
+}
+
+static bool open_client(struct hook_push *push)
+{
+    static const struct {
+        const char *variable, *key;
+    } files[] = {
+        { "REFKEEPER_CACERT", "refkeeper.cacert" },
+        { "REFKEEPER_CERT", "refkeeper.cert" },
+        { "REFKEEPER_KEY", "refkeeper.key" },
+    };
+    struct cli *cli = push->cli;
+    char **places[] = { &cli->ca_file, &cli->cert_file, &cli->key_file };
+    const char *endpoints = find(push, "REFKEEPER_ENDPOINTS", "refkeeper.endpoints");
+    struct rk_error error;
+
+    if (endpoints == NULL) {
+        hook_refuse_all(push, "refkeeper: not configured: set refkeeper.endpoints");
+        return false;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *value = find(push, files[i].variable, files[i].key);
+
+        heap_free(*places[i]);
+        *places[i] = value == NULL ? NULL : copy(value);
+    }
+    cli->timeout_ms = HOOK_CLUSTER_MS;
+    cli->client = cli_client_of(cli, endpoints, &error);
+    push->client = cli->client;
+    if (push->client == NULL) {
+        hook_refuse_all(push, "refkeeper: %s", error.message);
+        return false;
+    }
+    return true;
+}
+
+/* Epoch and id, from the environment or the cluster's route.  False: all were refused. */
+static bool find_epoch(struct hook_push *push)
+{
+    const char *id = find(push, "REFKEEPER_ID", "refkeeper.id");
+    const char *epoch = getenv("REFKEEPER_EPOCH");
+    struct rk_reply *map = NULL;
+    struct rk_error error;
+
+    if (epoch == NULL || epoch[0] == '\0') {
+        epoch = getenv("HTTP_X_GIT_EPOCH");
+    }
+    if (id != NULL && !parse_number(id, &push->write.repository_id)) {
+        hook_refuse_all(push, "refkeeper: refkeeper.id is not a number: %s", id);
+        return false;
+    }
+    push->write.has_epoch = 1;
+    if (epoch != NULL && epoch[0] != '\0') {
+        if (!parse_number(epoch, &push->write.epoch)) {
+            hook_refuse_all(push, "refkeeper: the epoch is not a number: %s", epoch);
+            return false;
+        }
+        return true;
+    }
+    if (rk_route(push->client, push->path, 1, NULL, &map, &error) != RK_OK) {
+        hook_refuse_all(push, "refkeeper: %s", error.message);
+        return false;
+    }
+    push->write.epoch = rk_reply_get_number(map, "epoch");
+    if (push->write.repository_id == 0) {
+        push->write.repository_id = rk_reply_get_number(map, "id");
+    }
+    rk_reply_free(map);
+    return true;
+}
+
+bool hook_setup(struct hook_push *push)
+{
+    struct errmsg why = ERRMSG_INIT;
+    const char *path, *storage;
+
+    if (git_config_read(&push->config, NULL, clock_monotonic_ms() + HOOK_DISK_MS, &why) != RK_OK) {
+        hook_refuse_all(push, "refkeeper: %s", why.text);
+        return false;
+    }
+    path = find(push, "REFKEEPER_REPO", "refkeeper.path");
+    storage = find(push, "REFKEEPER_STORAGE", "refkeeper.storage");
+    if (path == NULL || storage == NULL) {
+        hook_refuse_all(push,
+                        "refkeeper: not configured: set %s (`refkeeper hook install` does it)",
+                        path == NULL ? "refkeeper.path" : "refkeeper.storage");
+        return false;
+    }
+    push->path = copy(path);
+    push->storage = copy(storage);
+    push->write.storage = push->storage;
+    heap_free(push->cli->actor);
+    push->cli->actor = find_actor();
+    push->write.actor = push->cli->actor;
+    return open_client(push) && find_epoch(push);
+}

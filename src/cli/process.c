@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "sys/clock.h"
+
+/* Our ends of the three streams; -1 = none. */
+struct streams {
+    int input, output, error;
+    size_t sent;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+static char **join_environment(const char *const *added)
+{
+    size_t count = 0, more = 0;
+    char **joined;
+
+    while (environ[count] != NULL) {
+        count++;
+    }
+    while (added != NULL && added[more] != NULL) {
+        more++;
+    }
+    joined = heap_alloc((count + more + 1) * sizeof *joined);
+    /* The added ones come first: of two with one name the first counts. */
+    for (size_t i = 0; i < more; i++) {
+        joined[i] = (char *)(uintptr_t)added[i];
+    }
+    memcpy(joined + more, environ, (count + 1) * sizeof *joined);
+    return joined;
+}
+
+/* Wires one stream: `theirs` becomes `target` in the child. */
+static int wire(posix_spawn_file_actions_t *actions, int theirs, int target)
+{
+    return theirs < 0 ? 0 : posix_spawn_file_actions_adddup2(actions, theirs, target);
+}
+
+static int spawn(const struct process *p, int in, int out, int err, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    char **environment = join_environment(p->environment);
+    int rc = posix_spawn_file_actions_init(&actions);
+
+    if (rc == 0) {
+        rc = wire(&actions, in, 0);
+    }
+    if (rc == 0) {
+        rc = wire(&actions, p->joins_output ? 2 : out, 1);
+    }
+    if (rc == 0) {
+        rc = wire(&actions, err, 2);
+    }
+    if (rc == 0) {
+        rc = posix_spawnp(ret_pid, p->argv[0], &actions, NULL, (char **)(uintptr_t)p->argv,
+                          environment);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    heap_free(environment);
+    return rc;
+}
+
+/* Opens what is needed.  The input is a socket, so that a reader gone early raises no signal. */
+static int open_streams(const struct process *p, int in[2], int out[2], int err[2])
+{
+    if (p->input.size > 0) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) {
+            return errno;
+        }
+    } else {
+        in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (in[0] < 0) {
+            return errno;
+        }
+    }
+    if (!p->joins_output && pipe2(out, O_CLOEXEC) != 0) {
+        return errno;
+    }
+    if (!p->keeps_error && pipe2(err, O_CLOEXEC) != 0) {
+        return errno;
+    }
+    return 0;
+}
+
+static int start(const struct process *p, struct streams *s, pid_t *ret_pid)
+{
+    int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
+    int rc = open_streams(p, in, out, err);
+
+    if (rc == 0) {
+        rc = spawn(p, in[0], out[1], err[1], ret_pid);
+    }
+    close_fd(&in[0]);
+    close_fd(&out[1]);
+    close_fd(&err[1]);
+    if (rc != 0) {
+        close_fd(&in[1]);
+        close_fd(&out[0]);
+        close_fd(&err[0]);
+        return rc;
+    }
+    *s = (struct streams){ in[1], out[0], err[0], 0 };
+    return 0;
+}
+
+static void send_some(const struct process *p, struct streams *s)
+{
+    ssize_t size = send(s->input, p->input.data + s->sent, p->input.size - s->sent,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (size > 0) {
+        s->sent += (size_t)size;
+    }
+    if (s->sent == p->input.size || (size < 0 && errno != EAGAIN && errno != EINTR)) {
+        close_fd(&s->input);
+    }
+}
+
+static void receive_some(int *fd, struct buffer *out)
+{
+    char part[16384];
+    ssize_t size = read(*fd, part, sizeof part);
+
+    if (size > 0) {
+        buffer_put(out, part, (size_t)size);
+    } else if (size == 0 || errno != EINTR) {
+        close_fd(fd);
+    }
+}
+
+/* Until all streams are closed.  False when the deadline passed. */
+static bool pump(struct process *p, struct streams *s)
+{
+    while (s->input >= 0 || s->output >= 0 || s->error >= 0) {
+        struct pollfd fds[3] = { { s->input, POLLOUT, 0 },
+                                 { s->output, POLLIN, 0 },
+                                 { s->error, POLLIN, 0 } };
+        int64_t left = p->deadline_ms - clock_monotonic_ms();
+
+        if (left <= 0) {
+            return false;
+        }
+        if (poll(fds, 3, left > 60000 ? 60000 : (int)left) < 0 && errno != EINTR) {
+            return false;
+        }
+        if (fds[0].revents != 0) {
+            send_some(p, s);
+        }
+        if (fds[1].revents != 0) {
+            receive_some(&s->output, &p->output);
+        }
+        if (fds[2].revents != 0) {
+            receive_some(&s->error, &p->error);
+        }
+    }
+    return true;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+enum rk_status process_run(struct process *p, struct errmsg *why)
+{
+    struct streams s;
+    pid_t pid = 0;
+    bool is_done;
+    int rc;
+
+    buffer_clear(&p->output);
+    buffer_clear(&p->error);
+    rc = start(p, &s, &pid);
+    if (rc != 0) {
+        errmsg_set(why, "start %s: %s", p->argv[0], strerror(rc));
+        return RK_IO;
+    }
+    is_done = pump(p, &s);
+    if (!is_done) {
+        (void)kill(pid, SIGKILL);
+    }
+    close_fd(&s.input);
+    close_fd(&s.output);
+    close_fd(&s.error);
+    p->exit_code = wait_for(pid);
+    if (!is_done) {
+        errmsg_set(why, "%s %s: no end in time", p->argv[0], p->argv[1] == NULL ? "" : p->argv[1]);
+        return RK_TIMED_OUT;
+    }
+    return RK_OK;
+}
+
+void process_release(struct process *p)
+{
+    buffer_release(&p->output);
+    buffer_release(&p->error);
+}
+
+const char *process_last_words(struct process *p)
+{
+    char *text;
+    char *line;
+
+    while (p->error.size > 0 && p->error.data[p->error.size - 1] == '\n') {
+        p->error.size--;
+    }
+    buffer_put_u8(&p->error, '\0');
+    p->error.size--;
+    text = (char *)p->error.data;
+    line = strrchr(text, '\n');
+    line = line == NULL ? text : line + 1;
+    return strncmp(line, "fatal: ", 7) == 0 ? line + 7 : line;
+}
