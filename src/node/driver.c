@@ -110,6 +110,7 @@ static void note_role(struct node *n)
     if (status.leader != n->seen_leader && status.leader != 0) {
         const struct member *leader = membership_find(raft_membership(n->raft), status.leader);
 
+        proposals_led_by(n, status.leader);
         n->leader_changes_total++;
         n->cluster_base_ms = node_cluster_ms(n);
         n->cluster_heard_ms = clock_monotonic_ms();

@@ -439,7 +439,8 @@ void proposals_forward_replied(struct node *n, node_id peer, const struct forwar
     heap_free(f);
 }
 
-void proposals_peer_lost(struct node *n, node_id peer)
+/* Forwards to that leader (or to any other) will not be answered, or not in their order. */
+static void fail_forwards(struct node *n, node_id leader, bool is_same)
 {
     struct proposals *p = &n->proposals;
     struct forward **link = &p->forwards;
@@ -447,7 +448,7 @@ void proposals_peer_lost(struct node *n, node_id peer)
     while (*link != NULL) {
         struct forward *f = *link;
 
-        if (f->leader != peer || f->is_returned) {
+        if ((f->leader == leader) != is_same || f->is_returned) {
             link = &f->next;
             continue;
         }
@@ -456,6 +457,16 @@ void proposals_peer_lost(struct node *n, node_id peer)
         heap_free(f);
         link = &p->forwards; /* callbacks may have changed the list */
     }
+}
+
+void proposals_peer_lost(struct node *n, node_id peer)
+{
+    fail_forwards(n, peer, true);
+}
+
+void proposals_led_by(struct node *n, node_id leader)
+{
+    fail_forwards(n, leader, false);
 }
 
 /* ---- Outcomes ---- */

@@ -11,6 +11,7 @@
  *   forwards -> pending the leader appended them              [proposals_forward_replied]
  *   forwards -> queue   it was no leader: nothing was done    [proposals_forward_replied]
  *   forwards -> UNKNOWN the connection ended without a reply  [proposals_peer_lost]
+ *   forwards -> UNKNOWN another node leads by now             [proposals_led_by]
  *   pending -> OK       that very entry was applied           [proposals_applied]
  *   pending -> NOLEADER another entry has its index: it can never commit
  *   any -> timeout      NOLEADER from the queue, else UNKNOWN [proposals_expire]
@@ -96,6 +97,9 @@ struct batch *proposals_seal(struct node *n, raft_term term, raft_index first_in
 
 void proposals_forward_replied(struct node *n, node_id peer, const struct forward_reply *reply);
 void proposals_peer_lost(struct node *n, node_id peer);
+/* Another node leads now: what its predecessor was sent may not be overtaken, so it ends as
+ * UNKNOWN before anything goes to the new one. */
+void proposals_led_by(struct node *n, node_id leader);
 void proposals_applied(struct node *n, raft_index index, raft_term term,
                        const struct refdb_result *result);
 
