@@ -226,9 +226,8 @@ bool tls_peer_is_named(SSL *ssl, const char *name)
            certificate_is_named(certificate, name);
 }
 
-bool tls_not_after(const SSL_CTX *context, int64_t *ret_seconds)
+static bool not_after(const X509 *certificate, int64_t *ret_seconds)
 {
-    X509 *certificate = SSL_CTX_get0_certificate(context);
     struct tm date;
 
     if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date) != 1) {
@@ -236,4 +235,21 @@ bool tls_not_after(const SSL_CTX *context, int64_t *ret_seconds)
     }
     *ret_seconds = (int64_t)timegm(&date);
     return true;
+}
+
+bool tls_not_after(const SSL_CTX *context, int64_t *ret_seconds)
+{
+    return not_after(SSL_CTX_get0_certificate(context), ret_seconds);
+}
+
+bool tls_file_not_after(const char *cert_file, int64_t *ret_seconds)
+{
+    BIO *file = BIO_new_file(cert_file, "r");
+    X509 *certificate = file == NULL ? NULL : PEM_read_bio_X509(file, NULL, NULL, NULL);
+    bool is_known = not_after(certificate, ret_seconds);
+
+    X509_free(certificate);
+    BIO_free(file);
+    ERR_clear_error();
+    return is_known;
 }

@@ -37,4 +37,7 @@ bool tls_peer_is_named(SSL *ssl, const char *name);
 /* When the context's own certificate ends, in seconds since 1970 UTC; false = it has none. */
 bool tls_not_after(const SSL_CTX *context, int64_t *ret_seconds);
 
+/* The same of the first certificate in a PEM file. */
+bool tls_file_not_after(const char *cert_file, int64_t *ret_seconds);
+
 #endif
