@@ -214,7 +214,11 @@ enum rk_status storage_read(struct storage *s, raft_index first, raft_index last
 {
     enum rk_status status = RK_OK;
 
-    PRE(first > 0 && first <= last);
+    if (first == 0 || first > last) {
+        errmsg_set(why, "no entries from %llu to %llu", (unsigned long long)first,
+                   (unsigned long long)last);
+        return RK_BADARG;
+    }
     for (unsigned attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
         struct read_range range = { .first = first, .last = last };
         struct log_view view;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/store.h"
 
+#include <string.h>
+
 #include "base/heap.h"
 #include "base/rng.h"
 
@@ -48,8 +50,10 @@ static void fill_command(uint8_t *data, size_t size, raft_term term, raft_index 
     struct rng rng;
 
     rng_init(&rng, term * 1000003 + index);
-    for (size_t i = 0; i < size; i++) {
-        data[i] = (uint8_t)rng_next(&rng);
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = rng_next(&rng);
+
+        memcpy(data + i, &word, size - i < 8 ? size - i : 8);
     }
 }
 

@@ -24,6 +24,57 @@ int case_teardown(void **state)
     return 0;
 }
 
+struct memory_case {
+    struct store t; /* first: *state is a struct store to the tests */
+    struct fs_memory *memory;
+    struct fs_faulty faulty;
+};
+
+static struct memory_case *memory_case_of(struct store *t)
+{
+    return (struct memory_case *)t;
+}
+
+int case_setup_memory(void **state)
+{
+    struct memory_case *c = heap_new(struct memory_case);
+
+    c->memory = fs_memory_new();
+    fs_faulty_init(&c->faulty, fs_memory_fs(c->memory));
+    c->t = (struct store)STORE_INIT(&c->faulty.fs, "/data");
+    *state = c;
+    return 0;
+}
+
+int case_teardown_memory(void **state)
+{
+    struct memory_case *c = *state;
+
+    store_release(&c->t);
+    assert_int_equal(fs_memory_open_handles(c->memory), 0);
+    fs_memory_free(c->memory);
+    heap_free(c);
+    return 0;
+}
+
+struct fs_memory *case_memory(struct store *t)
+{
+    return memory_case_of(t)->memory;
+}
+
+struct fs_faulty *case_faulty(struct store *t)
+{
+    return &memory_case_of(t)->faulty;
+}
+
+void case_kill(struct store *t, enum fs_memory_crash kind)
+{
+    case_faulty(t)->is_stopped = true;
+    store_close(t);
+    fs_memory_crash(case_memory(t), kind, 1);
+    case_faulty(t)->is_stopped = false;
+}
+
 static bool count_genuine(void *context, const struct entry *entry, uint64_t offset)
 {
     (void)offset;

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "storage/snapshot.h"
+#include "support/fs_faulty.h"
+#include "support/fs_memory.h"
 #include "support/store.h"
 
 /* Fails with the message of `t`. */
@@ -26,6 +28,17 @@
 /* *state is a struct store on the real file system. */
 int case_setup(void **state);
 int case_teardown(void **state);
+
+/* The same on a struct fs_memory behind a struct fs_faulty. */
+int case_setup_memory(void **state);
+int case_teardown_memory(void **state);
+struct fs_memory *case_memory(struct store *t);
+struct fs_faulty *case_faulty(struct store *t);
+/* The process or the machine dies; the store is closed without doing anything. */
+void case_kill(struct store *t, enum fs_memory_crash kind);
+
+#define CASE_MEMORY(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, case_setup_memory, case_teardown_memory)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, case_setup, case_teardown)
 
