@@ -144,8 +144,8 @@ enum rk_status storage_save_state(struct storage *s, const struct persistent_sta
  * Reads whole encoded entries from `first` to at most `last`, as many as fit into
  * `bytes_max` but at least one, appending them to `out`; checks each CRC.
  * *ret_last is the last one read.  Only entries that were synced are seen.
- * Errors: BADARG (from > to), COMPACTED (before the log), NOT_FOUND (after it, or it changed meanwhile),
- * CORRUPT (names the offset), IO, NOMEM.
+ * Errors: BADARG (first > last), COMPACTED (before the log), NOT_FOUND (after it, or it
+ * changed meanwhile), CORRUPT (names the offset), IO, NOMEM.
  * Thread: any one thread beside the writer, which is never made to wait for the disk.
  */
 enum rk_status storage_read(struct storage *s, raft_index first, raft_index last, size_t bytes_max,

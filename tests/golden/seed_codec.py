@@ -24,7 +24,8 @@ def string(text):
 def command(tag, *fields):
     if tag == 3:
         storage, paths = fields
-        return b"\3" + string(storage) + struct.pack(">I", len(paths)) + b"".join(map(string, paths))
+        head = b"\3" + string(storage) + struct.pack(">I", len(paths))
+        return head + b"".join(map(string, paths))
     return bytes([tag]) + struct.pack(">I", len(fields)) + b"".join(map(string, fields))
 
 
@@ -84,6 +85,11 @@ def read(directory):
     return lines
 
 
+def listing(program, directory):
+    done = subprocess.run([program, "list", directory], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
 def test():
     program = os.path.join(os.environ["RK_BUILDDIR"], "tests/golden/log_listing")
     golden = ("0000000000000001" "0000000000000001" "23793a59" "00000016"
@@ -92,16 +98,16 @@ def test():
     assert entry(1, 1, command(1, b"a/b.git", b"s1")).hex() == golden
     print("ok 1 - the golden entry")
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
-        subprocess.run([program, "new", ours, "10"], check=True)
+        subprocess.run([program, "new", ours, "20"], check=True)
         lines = write(ours, 1234)
-        found = subprocess.run([program, "list", ours], check=True, capture_output=True, text=True)
-        assert found.stdout.split("\n")[:-1] == lines
+        found = listing(program, ours)
+        assert found == lines
         print("ok 2 - recovery reads each entry written here")
         assert read(ours) == lines
         print("ok 3 - and leaves the files as they were")
         subprocess.run([program, "fill", theirs, "777"], check=True)
-        found = subprocess.run([program, "list", theirs], check=True, capture_output=True, text=True)
-        assert read(theirs) == found.stdout.split("\n")[:-1] and len(read(theirs)) == 777
+        found = listing(program, theirs)
+        assert read(theirs) == found and len(found) == 777
         print("ok 4 - files written by storage are read here")
 
 
