@@ -2,7 +2,6 @@
 #include "cli/git.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -108,5 +107,5 @@ bool git_config_get_bool(const struct git_config *config, const char *key, bool 
         return otherwise;
     }
     return strcasecmp(value, "true") == 0 || strcasecmp(value, "yes") == 0 ||
-           strcasecmp(value, "on") == 0 || atoi(value) != 0;
+           strcasecmp(value, "on") == 0 || (value[0] >= '1' && value[0] <= '9');
 }

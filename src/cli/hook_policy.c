@@ -25,7 +25,7 @@ struct policy {
     const char *deny_current; /* NULL = not set */
     const char *deny_delete_current;
     char *head;             /* what HEAD points at, "" = nothing */
-    struct buffer branches; /* checked out in a work tree: refs, each with a LF around it */
+    struct buffer branches; /* checked out in a work tree, one per line */
     char *update_hook;      /* NULL = none */
 };
 
@@ -53,7 +53,7 @@ static void find_checked_out(struct policy *p)
     struct buffer out = BUFFER_INIT;
     struct stat st;
     int exit_code = 0;
-    char *line;
+    const char *line;
 
     if (p->is_bare && stat("worktrees", &st) != 0) {
         return;
@@ -63,30 +63,30 @@ static void find_checked_out(struct policy *p)
         return;
     }
     buffer_put_u8(&out, '\0');
-    buffer_printf(&p->branches, "\n");
-    for (line = strtok((char *)out.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    for (line = (const char *)out.data; *line != '\0'; line += strspn(line, "\n")) {
+        size_t size = strcspn(line, "\n");
+
         if (strncmp(line, "branch ", 7) == 0) {
-            buffer_printf(&p->branches, "%s\n", line + 7);
+            buffer_printf(&p->branches, "%.*s\n", (int)size - 7, line + 7);
         }
+        line += size;
     }
     buffer_release(&out);
 }
 
 static bool is_checked_out(const struct policy *p, const char *ref)
 {
+    const char *at = (const char *)p->branches.data;
+    const char *end = at + p->branches.size;
     size_t size = strlen(ref);
-    const char *text = (const char *)p->branches.data;
-    const char *end = text + p->branches.size;
 
-    for (const char *at = text; at != NULL && at < end;
-         at = memchr(at + 1, '\n', (size_t)(end - at - 1))) {
-        if ((size_t)(end - at) > size + 1 && memcmp(at + 1, ref, size) == 0 &&
-            at[1 + size] == '\n') {
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+
+        if ((size_t)(line_end - at) == size && memcmp(at, ref, size) == 0) {
             return true;
         }
-        if (at + 1 >= end) {
-            break;
-        }
+        at = line_end + 1;
     }
     return false;
 }

@@ -229,7 +229,12 @@ const char *process_last_words(struct process *p)
     buffer_put_u8(&p->error, '\0');
     p->error.size--;
     text = (char *)p->error.data;
+    line = strstr(text, "fatal: ");
+    if (line != NULL) {
+        /* git's reason; what follows is advice. */
+        line[strcspn(line, "\n")] = '\0';
+        return line + strlen("fatal: ");
+    }
     line = strrchr(text, '\n');
-    line = line == NULL ? text : line + 1;
-    return strncmp(line, "fatal: ", 7) == 0 ? line + 7 : line;
+    return line == NULL ? text : line + 1;
 }

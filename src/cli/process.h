@@ -25,7 +25,7 @@ struct process {
 enum rk_status process_run(struct process *p, struct errmsg *why) MUST_USE;
 void process_release(struct process *p);
 
-/* What it said last on stderr, one line without "fatal: "; valid until process_release(). */
+/* Why it failed: its "fatal:" line, else its last one; valid until process_release(). */
 const char *process_last_words(struct process *p);
 
 #endif

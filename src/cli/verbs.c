@@ -67,6 +67,15 @@ const struct verb cli_verbs[] = {
       "automatic maintenance off.\n"
       "  --no-id               do not ask the cluster for the repository's id\n",
       cmd_hook_install },
+    { "import", "PATH STORAGE GIT_DIR [--force]",
+      "Teaches the cluster the refs of a repository on this machine; creates or adopts PATH.\n"
+      "May be started again at any time.  Exit code 4 when refs have other values there.\n"
+      "  --force               the disk's values win over the cluster's\n",
+      cmd_import },
+    { "verify", "PATH GIT_DIR [--stale]",
+      "Names every ref whose value on disk is not the cluster's.  Exit code 4 if there are any.\n"
+      "  --stale               compares with the copy of the node that answers\n",
+      cmd_verify },
     { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
       cmd_version },
     { NULL, NULL, NULL, NULL },
