@@ -39,7 +39,7 @@ static bool header_is_good(const uint8_t *header)
         return false;
     }
     if (flags == FRAME_ENTRIES) {
-        return type == FRAME_MESSAGE && head > 0 && head <= length;
+        return type == FRAME_MESSAGE && head > 0 && head < length;
     }
     return flags == 0 && head == 0;
 }

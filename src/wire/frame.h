@@ -6,7 +6,7 @@
  *   crc = CRC-32 over the first 8 header bytes and the payload
  *
  * With FRAME_ENTRIES the crc covers only the first `head` bytes of the payload: what follows
- * are log entries, which carry their own.  Without it `head` is zero.
+ * are log entries, at least one, which carry their own.  Without it `head` is zero.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
