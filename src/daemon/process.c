@@ -25,9 +25,11 @@ static void raise_descriptors(const struct config *c)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
     }
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        log_warn("cannot raise the limit of open files: %s", strerror(errno));
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            log_warn("cannot raise the limit of open files: %s", strerror(errno));
+        }
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
         log_warn("only %ju open files are allowed; max-clients and max-http can need %ju",
