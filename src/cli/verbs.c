@@ -76,6 +76,16 @@ const struct verb cli_verbs[] = {
       "Names every ref whose value on disk is not the cluster's.  Exit code 4 if there are any.\n"
       "  --stale               compares with the copy of the node that answers\n",
       cmd_verify },
+    { "bench", "[--clients N] [--connections N] [--pipeline N] [--reads PERCENT] [--duration D]",
+      "Measures compare-and-swap updates, and reads, in a repository made for it.\n"
+      "  --clients N           each has one request in flight, or --pipeline many (64)\n"
+      "  --connections N       the clients share so many, spread over the endpoints (one each)\n"
+      "  --pipeline N          requests in flight per client (1)\n"
+      "  --keys N              refs (100000)\n"
+      "  --reads PERCENT       share of reads (0); --stale: of the node's own copy\n"
+      "  --duration D          measured time (10s), after --warmup (1s)\n"
+      "  --keep                leaves the repository there\n",
+      cmd_bench },
     { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
       cmd_version },
     { NULL, NULL, NULL, NULL },

@@ -177,3 +177,8 @@ const struct endpoint *connection_endpoint(const struct connection *c)
 {
     return &c->endpoint;
 }
+
+struct transport *connection_transport(struct connection *c)
+{
+    return c->transport;
+}

@@ -22,6 +22,9 @@ void connection_close(struct connection *c); /* accepts NULL */
 
 const struct endpoint *connection_endpoint(const struct connection *c);
 
+/* For a loop of its own, which then leaves connection_send() and _receive() alone. */
+struct transport *connection_transport(struct connection *c);
+
 /*
  * Sends all bytes; replies that come meanwhile are kept, so that two full pipes never wait for
  * each other.  *ret_has_left: true when at least one byte may have left, also on errors.

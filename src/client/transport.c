@@ -291,6 +291,11 @@ bool transport_has_output(const struct transport *t)
     return t->output.size > 0;
 }
 
+int transport_fd(const struct transport *t)
+{
+    return t->fd;
+}
+
 enum rk_status transport_wait(struct transport *t, bool wants_send, int64_t deadline_ms)
 {
     bool sends = wants_send || t->output.size > 0;

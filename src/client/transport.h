@@ -40,6 +40,9 @@ enum rk_status transport_receive(struct transport *t, void *data, size_t size, s
 /* True while bytes handed to transport_send have not reached the kernel (TLS only). */
 bool transport_has_output(const struct transport *t);
 
+/* The socket, to wait on. */
+int transport_fd(const struct transport *t);
+
 /* Waits until bytes can be received, or sent if `wants_send`.  Errors: TIMED_OUT. */
 enum rk_status transport_wait(struct transport *t, bool wants_send, int64_t deadline_ms) MUST_USE;
 
