@@ -86,6 +86,19 @@ const struct verb cli_verbs[] = {
       "  --duration D          measured time (10s), after --warmup (1s)\n"
       "  --keep                leaves the repository there\n",
       cmd_bench },
+    { "fsck", "DATA_DIR...",
+      "Offline and read-only: recovers each data directory, verifies its snapshot, applies its\n"
+      "log; of several, checks that entries and states agree.  Exit code 8 when one is damaged,\n"
+      "4 when they disagree.\n",
+      cmd_fsck },
+    { "log dump", "DATA_DIR [--from N] [--to N]",
+      "Offline and read-only: prints every entry of a log, explained.\n", cmd_log_dump },
+    { "doctor", "GIT_DIR",
+      "Checks that the cluster decides every push to a repository on this machine.  Exit code 4\n"
+      "when something is wrong.\n",
+      cmd_doctor },
+    { "completion", "bash|zsh|fish", "Prints a completion script for the shell.\n",
+      cmd_completion },
     { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
       cmd_version },
     { NULL, NULL, NULL, NULL },
