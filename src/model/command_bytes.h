@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of our commands, shared by decoder and encoder  [docs/DISK_FORMAT.md, COMMANDS].
+ * The bytes of our commands, shared by decoder and encoder  [docs/DISK_FORMAT.md, Commands].
  *
  *   string        u32 length, bytes
  *   short string  u16 length, bytes
