@@ -137,16 +137,24 @@ class Node:
         self.process = subprocess.Popen([*wrapper, *self.command(extra)], stdin=subprocess.DEVNULL,
                                         stdout=log, stderr=log, preexec_fn=die_with_parent)
         log.close()
+        self.is_wrapped = bool(wrapper)
+
+    def pid(self):
+        """Of refkeeperd itself; under a wrapper such as strace it is the child."""
+        if not self.is_wrapped:
+            return self.process.pid
+        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as f:
+            return int(f.read().split()[0])
 
     def kill(self, sig=signal.SIGKILL):
-        if self.process is not None:
-            self.process.send_signal(sig)
+        if self.is_alive():
+            os.kill(self.pid(), sig)
             self.process.wait()
-            self.process = None
+        self.process = None
 
     def stop(self, seconds=10):
         """SIGTERM; the exit code."""
-        self.process.terminate()
+        os.kill(self.pid(), signal.SIGTERM)
         code = self.process.wait(seconds)
         self.process = None
         return code
