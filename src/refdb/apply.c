@@ -23,7 +23,8 @@ void apply_refuse_storage(struct apply *a, struct refdb_item *item, struct slice
     apply_refuse(a, item, RK_NOSTORAGE, storage_name_is_valid(storage) ? storage : SLICE_NONE);
 }
 
-static void refuse_absent(struct apply *a, struct slice path, uint64_t id, struct refdb_item *item)
+static void refuse_absent(struct apply *a, struct slice path, uint64_t id,
+                          struct refdb_item *item)
 {
     const struct repository *elsewhere;
     struct tombstone t;
@@ -84,13 +85,20 @@ bool apply_check_writable(struct apply *a, const struct repository *r, struct re
 static void apply_ref_update(struct apply *a, const struct command *c)
 {
     struct ref_update update;
-    enum rk_status status = ref_update_from_text(c->u.ref_update.refname, c->u.ref_update.old_value,
-                                                 c->u.ref_update.new_value, &update);
+    enum rk_status status =
+        ref_update_from_text(c->u.ref_update.refname, c->u.ref_update.old_value,
+                             c->u.ref_update.new_value, &update);
+    const struct repository *r;
+    struct refdb_item *item;
 
     if (status == RK_OK) {
         apply_ref_updates(a, c->u.ref_update.path, &update, 1, false);
-    } else if (apply_find_repository(a, c->u.ref_update.path, apply_one_item(a)) != NULL) {
-        a->db->results.items[0].status = status;
+        return;
+    }
+    item = apply_one_item(a);
+    r = apply_find_repository(a, c->u.ref_update.path, item);
+    if (r != NULL && apply_check_writable(a, r, item)) {
+        item->status = status;
     }
 }
 
