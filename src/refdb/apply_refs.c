@@ -117,22 +117,21 @@ static bool has_effect(const struct ref_update *u, const struct ref_state *curre
     return !oid_equal(&u->new_oid, &current->value.oid);
 }
 
-/* All checks of one update against the state as it is. */
+/* All checks of one update against the state as it is; `current` gets what the ref is at. */
 static bool check_update(struct apply *a, const struct repository *r, const struct ref_update *u,
-                         uint8_t oid_bytes, struct refdb_item *item)
+                         uint8_t oid_bytes, struct ref_state *current, struct refdb_item *item)
 {
-    struct ref_state current;
     struct map_cursor place;
     struct slice other;
 
     if (!check_form(u, oid_bytes, item)) {
         return false;
     }
-    look_up(r, u->refname, &current);
-    if (!check_old_value(a, u, &current, item)) {
+    look_up(r, u->refname, current);
+    if (!check_old_value(a, u, current, item)) {
         return false;
     }
-    if (!u->is_delete && !current.is_present &&
+    if (!u->is_delete && !current->is_present &&
         find_name_conflict(&r->refs, u->refname, &place, &other)) {
         apply_refuse(a, item, RK_NAMECONFLICT, other);
         return false;
@@ -206,17 +205,15 @@ static void note_change(struct apply *a, const struct ref_update *u, const struc
     }
 }
 
-/* PRE: checked.  Returns the repository, as it may move. */
+/* PRE: checked, and `current` is what the ref is at.  Returns the repository, as it may move. */
 static struct repository *carry_out(struct apply *a, struct repository *r,
-                                    const struct ref_update *u)
+                                    const struct ref_update *u, const struct ref_state *current)
 {
     struct refdb *db = a->db;
     struct ref_value v = { .oid = u->new_oid, .last_index = a->index };
     uint8_t bytes[REF_VALUE_BYTES_MAX];
-    struct ref_state current;
 
-    look_up(r, u->refname, &current);
-    if (!has_effect(u, &current)) {
+    if (!has_effect(u, current)) {
         return r;
     }
     if (!u->is_delete) {
@@ -225,8 +222,8 @@ static struct repository *carry_out(struct apply *a, struct repository *r,
     r = repository_changeable(db, r);
     v.actor = u->is_delete ? 0 : actor_of(a);
     db->ref_count -= r->refs.count;
-    if (current.is_present) {
-        count_out(db, r, u->refname, &current.value);
+    if (current->is_present) {
+        count_out(db, r, u->refname, &current->value);
     }
     if (u->is_delete) {
         map_remove(&db->pool, &r->refs, u->refname);
@@ -238,7 +235,7 @@ static struct repository *carry_out(struct apply *a, struct repository *r,
     if (r->last_index != a->index) {
         repository_set_last_index(db, r, a->index);
     }
-    note_change(a, u, &current);
+    note_change(a, u, current);
     return r;
 }
 
@@ -266,13 +263,15 @@ static void apply_independent(struct apply *a, struct repository *r,
                               const struct ref_update *updates, size_t count,
                               struct refdb_item *items)
 {
+    struct ref_state current;
+
     for (int is_delete = 1; is_delete >= 0; is_delete--) {
         for (size_t i = 0; i < count; i++) {
             uint8_t oid_bytes = object_format_oid_bytes((enum object_format)r->format);
 
             if (updates[i].is_delete == (is_delete == 1) && items[i].status == RK_OK &&
-                check_update(a, r, &updates[i], oid_bytes, &items[i])) {
-                r = carry_out(a, r, &updates[i]);
+                check_update(a, r, &updates[i], oid_bytes, &current, &items[i])) {
+                r = carry_out(a, r, &updates[i], &current);
             }
         }
     }
@@ -313,11 +312,12 @@ static void apply_atomic(struct apply *a, struct repository *r, const struct ord
                          const struct ref_update *updates, size_t count, struct refdb_item *items)
 {
     uint8_t oid_bytes = batch_oid_bytes(r, updates, count);
+    struct ref_state current;
     bool is_good = true;
 
     for (size_t i = 0; i < count; i++) {
         if (items[i].status == RK_OK) {
-            (void)check_update(a, r, &updates[i], oid_bytes, &items[i]);
+            (void)check_update(a, r, &updates[i], oid_bytes, &current, &items[i]);
         }
     }
     check_names_of_batch(a, r, names, updates, count, items);
@@ -326,7 +326,8 @@ static void apply_atomic(struct apply *a, struct repository *r, const struct ord
     }
     for (size_t i = 0; i < count; i++) {
         if (is_good) {
-            r = carry_out(a, r, &updates[i]);
+            look_up(r, updates[i].refname, &current);
+            r = carry_out(a, r, &updates[i], &current);
         } else if (items[i].status == RK_OK) {
             items[i].status = RK_ABORTED;
         }

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "refdb/ordered_map.h"
 
-#define NODE_BYTES_FULL 960 /* closed from here on */
+#define NODE_BYTES_FULL 480 /* closed from here on */
 #define INNER_COUNT_MIN 4   /* but an inner node never with fewer children */
 
 void map_builder_init(struct map_builder *builder)

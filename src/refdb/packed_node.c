@@ -9,22 +9,26 @@
 
 /* ---- Reading ---- */
 
+/* The three numbers that start an entry; returns where its suffix starts. */
+static inline const uint8_t *get_head(const uint8_t *p, uint64_t *ret_shared,
+                                      uint64_t *ret_suffix_size, uint64_t *ret_value_size)
+{
+    *ret_shared = p[0];
+    *ret_suffix_size = p[1];
+    *ret_value_size = p[2];
+    if (__builtin_expect(((p[0] | p[1] | p[2]) & 0x80) == 0, 1)) {
+        return p + 3;
+    }
+    p = varint_get(p, ret_shared);
+    p = varint_get(p, ret_suffix_size);
+    return varint_get(p, ret_value_size);
+}
+
 void packed_entry_at(const struct packed_node *node, uint32_t offset, struct packed_entry *ret_e)
 {
-    const uint8_t *p = node->bytes + offset;
-
-    if (((p[0] | p[1] | p[2]) & 0x80) == 0) {
-        ret_e->shared = p[0];
-        ret_e->suffix_size = p[1];
-        ret_e->value_size = p[2];
-        p += 3;
-    } else {
-        p = varint_get(p, &ret_e->shared);
-        p = varint_get(p, &ret_e->suffix_size);
-        p = varint_get(p, &ret_e->value_size);
-    }
-    ret_e->suffix = p;
-    ret_e->value = p + ret_e->suffix_size;
+    ret_e->suffix = get_head(node->bytes + offset, &ret_e->shared, &ret_e->suffix_size,
+                             &ret_e->value_size);
+    ret_e->value = ret_e->suffix + ret_e->suffix_size;
     ret_e->next = (uint32_t)(ret_e->value + ret_e->value_size - node->bytes);
 }
 
@@ -38,45 +42,56 @@ static inline size_t common_bytes(const uint8_t *a, const uint8_t *b, size_t siz
     return i;
 }
 
-/* An entry that shares as much with the one before as that one shares with the key. */
-static inline int compare_suffix(const struct packed_entry *e, struct slice key, uint32_t matched,
-                                 uint32_t *ret_ahead)
+/* The order of an entry and the key, whose first bytes are known to be the same. */
+static inline int compare_rest(const uint8_t *suffix, size_t suffix_size, const uint8_t *key,
+                               size_t key_size, size_t *ret_same)
 {
-    size_t key_left = key.size - matched;
-    size_t shorter = e->suffix_size < key_left ? e->suffix_size : key_left;
-    size_t same = common_bytes(e->suffix, key.data + matched, shorter);
+    size_t shorter = suffix_size < key_size ? suffix_size : key_size;
+    size_t same = common_bytes(suffix, key, shorter);
 
-    *ret_ahead = (uint32_t)same;
+    *ret_same = same;
     if (same < shorter) {
-        return e->suffix[same] < key.data[matched + same] ? -1 : 1;
+        return suffix[same] < key[same] ? -1 : 1;
     }
-    return e->suffix_size < key_left ? -1 : e->suffix_size > key_left;
+    return suffix_size < key_size ? -1 : suffix_size > key_size;
 }
 
+/*
+ * Each entry differs from the one before behind the bytes it shares with it, on the large
+ * side.  So against `matched`, what the one before shares with the key:
+ *
+ *   shared > matched   it differs from the key where the one before does: smaller too
+ *   shared < matched   it differs before that, and is larger
+ *   shared = matched   the suffix decides
+ */
 void packed_find(const struct packed_node *node, struct slice key, struct packed_place *ret_place)
 {
-    struct packed_place place = { 0, PACKED_NONE, 0, 0, false };
-    struct packed_entry e;
+    const uint8_t *p = node->bytes, *end = p + node->size, *previous = NULL, *suffix;
+    uint64_t shared, suffix_size, value_size;
+    size_t matched = 0, same = 0;
+    int order = -1;
 
-    while (place.offset < node->size) {
-        packed_entry_at(node, place.offset, &e);
-        if (e.shared < place.matched) {
-            break; /* leaves the key's path on the large side */
-        }
-        if (e.shared == place.matched) {
-            int order = compare_suffix(&e, key, place.matched, &place.ahead);
-
+    while (p < end) {
+        suffix = get_head(p, &shared, &suffix_size, &value_size);
+        if (shared == matched) {
+            order = compare_rest(suffix, suffix_size, key.data + matched, key.size - matched,
+                                 &same);
             if (order >= 0) {
-                place.is_equal = order == 0;
                 break;
             }
-            place.matched += place.ahead;
-            place.ahead = 0;
+            matched += same;
+            same = 0;
+        } else if (shared < matched) {
+            break;
         }
-        place.previous = place.offset;
-        place.offset = e.next;
+        previous = p;
+        p = suffix + suffix_size + value_size;
     }
-    *ret_place = place;
+    ret_place->offset = (uint32_t)(p - node->bytes);
+    ret_place->previous = previous == NULL ? PACKED_NONE : (uint32_t)(previous - node->bytes);
+    ret_place->matched = (uint32_t)matched;
+    ret_place->ahead = (uint32_t)same;
+    ret_place->is_equal = order == 0;
 }
 
 uint32_t packed_child_for(const struct packed_node *node, struct slice key)
