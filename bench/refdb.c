@@ -236,15 +236,13 @@ static void dump_and_load(struct refdb *db, const struct shape *shape)
     printf("  %-28s %8.3f s\n", "load", seconds() - start);
     printf("  %-28s %8.1f bytes per ref, %.1f MiB\n", "resident after load",
            (resident_bytes() - resident) / shape->refs, (resident_bytes() - resident) / 1048576);
-    printf("  %-28s %8.1f bytes per ref\n", "held after load",
-           (double)gauges.bytes / shape->refs);
+    printf("  %-28s %8.1f bytes per ref\n", "held after load", (double)gauges.bytes / shape->refs);
     refdb_free(loaded);
     buffer_release(&dump);
 }
 
 /* What changing goes on costs while a view is held, and how long the thaw takes. */
-static void update_while_frozen(struct refdb *db, const struct shape *shape,
-                                const unsigned *order)
+static void update_while_frozen(struct refdb *db, const struct shape *shape, const unsigned *order)
 {
     struct refdb_view *view = refdb_freeze(db);
     double start;

@@ -23,8 +23,7 @@ void apply_refuse_storage(struct apply *a, struct refdb_item *item, struct slice
     apply_refuse(a, item, RK_NOSTORAGE, storage_name_is_valid(storage) ? storage : SLICE_NONE);
 }
 
-static void refuse_absent(struct apply *a, struct slice path, uint64_t id,
-                          struct refdb_item *item)
+static void refuse_absent(struct apply *a, struct slice path, uint64_t id, struct refdb_item *item)
 {
     const struct repository *elsewhere;
     struct tombstone t;
@@ -85,9 +84,8 @@ bool apply_check_writable(struct apply *a, const struct repository *r, struct re
 static void apply_ref_update(struct apply *a, const struct command *c)
 {
     struct ref_update update;
-    enum rk_status status =
-        ref_update_from_text(c->u.ref_update.refname, c->u.ref_update.old_value,
-                             c->u.ref_update.new_value, &update);
+    enum rk_status status = ref_update_from_text(c->u.ref_update.refname, c->u.ref_update.old_value,
+                                                 c->u.ref_update.new_value, &update);
     const struct repository *r;
     struct refdb_item *item;
 

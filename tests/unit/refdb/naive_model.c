@@ -5,11 +5,11 @@
 #include <string.h>
 
 const char *const naive_ref_names[NAIVE_REFS] = {
-    "refs/heads/a",     "refs/heads/a/b",   "refs/heads/a/b/c", "refs/heads/a-b",
-    "refs/heads/a.b",   "refs/heads/a0",    "refs/heads/b",     "refs/heads/b/x",
-    "refs/heads/b/y",   "refs/heads/main",  "refs/heads",       "refs/tags/v1",
-    "refs/tags/v1.0",   "refs/tags/v1/rc",  "refs/notes/c",     "refs/changes/01/1/1",
-    "refs/changes/01/1/2", "refs/x",        "refs/heads/bad..name", "heads/bad",
+    "refs/heads/a",        "refs/heads/a/b",  "refs/heads/a/b/c",     "refs/heads/a-b",
+    "refs/heads/a.b",      "refs/heads/a0",   "refs/heads/b",         "refs/heads/b/x",
+    "refs/heads/b/y",      "refs/heads/main", "refs/heads",           "refs/tags/v1",
+    "refs/tags/v1.0",      "refs/tags/v1/rc", "refs/notes/c",         "refs/changes/01/1/1",
+    "refs/changes/01/1/2", "refs/x",          "refs/heads/bad..name", "heads/bad",
 };
 const char *const naive_storage_names[NAIVE_STORAGES] = { "s1", "s10", "s2", "alpha", "Z" };
 const char *const naive_actors[3] = { "", "alice", "bob the builder" };
@@ -223,8 +223,8 @@ static void independent(struct naive *m, struct naive_repository *r,
     }
 }
 
-static void atomic(struct naive *m, struct naive_repository *r,
-                   const struct naive_update *updates, unsigned count)
+static void atomic(struct naive *m, struct naive_repository *r, const struct naive_update *updates,
+                   unsigned count)
 {
     bool named[NAIVE_REFS] = { false }, is_good = true;
     unsigned oid_bytes = r->oid_bytes;
@@ -393,8 +393,7 @@ static bool starts_with(const char *text, const char *prefix)
 }
 
 /* What is wrong with the move of the first one, in order of paths, that cannot move. */
-static bool check_moves(struct naive *m, const char *from, const char *to,
-                        struct naive_item *item)
+static bool check_moves(struct naive *m, const char *from, const char *to, struct naive_item *item)
 {
     const struct naive_repository *first = NULL;
     struct naive_item first_item = *item;

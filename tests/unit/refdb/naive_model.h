@@ -88,8 +88,8 @@ struct naive {
 
 struct naive_update {
     unsigned ref;
-    int old;             /* -1 any, 0 absent */
-    unsigned new_value;  /* 0 = delete */
+    int old;            /* -1 any, 0 absent */
+    unsigned new_value; /* 0 = delete */
 };
 
 unsigned naive_oid_bytes(unsigned value);
@@ -103,8 +103,7 @@ void naive_create(struct naive *m, const char *path, unsigned primary, unsigned 
 void naive_remove(struct naive *m, const char *path);
 void naive_rename(struct naive *m, const char *from, const char *to);
 void naive_rename_prefix(struct naive *m, const char *from, const char *to);
-void naive_set_primary(struct naive *m, unsigned storage, const char *const *paths,
-                       unsigned count);
+void naive_set_primary(struct naive *m, unsigned storage, const char *const *paths, unsigned count);
 void naive_set_head(struct naive *m, const char *path, const char *head);
 void naive_set_state(struct naive *m, const char *path, enum repository_state state,
                      const char *reason);

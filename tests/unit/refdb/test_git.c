@@ -146,9 +146,8 @@ static void compare_refs(struct git *g)
             }
         }
     }
-    assert_int_equal(run(g, "git for-each-ref --format='%(objectname) %(refname)'", output,
-                         sizeof output),
-                     0);
+    assert_int_equal(
+        run(g, "git for-each-ref --format='%(objectname) %(refname)'", output, sizeof output), 0);
     assert_slice(buffer_slice(&ours), output);
     buffer_release(&ours);
 }

@@ -413,8 +413,7 @@ static void compare_repository(const struct refdb *db, const struct refdb_reposi
     }
     assert_int_equal(real->replica_count, replicas);
     for (unsigned i = 0; i < NAIVE_REFS; i++) {
-        enum rk_status status =
-            refdb_find_ref(db, real->path, TEXT(naive_ref_names[i]), &found);
+        enum rk_status status = refdb_find_ref(db, real->path, TEXT(naive_ref_names[i]), &found);
         struct oid oid = oid_of(naive->refs[i].value);
 
         assert_int_equal(status, naive->refs[i].value == 0 ? RK_NOREF : RK_OK);
@@ -515,9 +514,9 @@ typedef void (*step_function)(struct run *, const char *);
 static void choose_and_encode(struct run *t)
 {
     static const step_function others[] = {
-        step_register, step_create,         step_remove,  step_rename,      step_set_primary,
-        step_set_head, step_remove_replica, step_storage, step_set_state,   step_open_session,
-        step_register, step_set_state,
+        step_register,    step_create,       step_remove,         step_rename,
+        step_set_primary, step_set_head,     step_remove_replica, step_storage,
+        step_set_state,   step_open_session, step_register,       step_set_state,
     };
     const char *path = some_path(t);
     char copy[NAIVE_PATH_MAX + 1];
@@ -572,8 +571,8 @@ static void step(struct run *t)
 static void assert_all_was_seen(const struct run *t)
 {
     static const enum rk_status expected[] = {
-        RK_OK,      RK_CONFLICT, RK_EXISTS,  RK_NOREF,  RK_NAMECONFLICT, RK_BADREF,
-        RK_BADOID,  RK_NOREPO,   RK_REMOVED, RK_RENAMED, RK_FROZEN,      RK_FENCED,
+        RK_OK,      RK_CONFLICT, RK_EXISTS,  RK_NOREF,      RK_NAMECONFLICT, RK_BADREF,
+        RK_BADOID,  RK_NOREPO,   RK_REMOVED, RK_RENAMED,    RK_FROZEN,       RK_FENCED,
         RK_EXPIRED, RK_BADARG,   RK_ABORTED, RK_NOTREPLICA, RK_NOSTORAGE,
     };
 
