@@ -63,6 +63,8 @@ void cluster_bootstrap(struct cluster *c, node_id id);
 /* The process dies: what was not synced is lost, or, `may_keep`, some of it happens to be
  * on disk.  `is_closed`: the host closes the connections, so the others hear of it. */
 void cluster_crash(struct cluster *c, node_id id, bool may_keep, bool is_closed);
+/* The others are told that its host closed the connection, though it lives: a false alarm. */
+void cluster_close(struct cluster *c, node_id id);
 /* Nothing happens at the node until then; messages wait. */
 void cluster_pause(struct cluster *c, node_id id, time_ms until_ms);
 void cluster_stall_disk(struct cluster *c, node_id id, time_ms until_ms);

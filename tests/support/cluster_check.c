@@ -71,6 +71,11 @@ static void check_majority(struct sim_node *n, raft_index index, raft_term term)
     for (unsigned id = 1; id <= c->options.voter_count; id++) {
         held += is_durable_at(&c->nodes[id], index, term);
     }
+    if (term != raft_current_term(n->raft)) {
+        sim_fail(
+            c, "leader %" PRIu64 " of term %" PRIu64 " commits %" PRIu64 "^%" PRIu64 " by counting",
+            n->id, raft_current_term(n->raft), index, term);
+    }
     if (2 * held <= c->options.voter_count) {
         sim_fail(c, "leader %" PRIu64 " commits %" PRIu64 "^%" PRIu64 ", durable on %u of %u",
                  n->id, index, term, held, c->options.voter_count);

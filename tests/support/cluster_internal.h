@@ -164,7 +164,13 @@ struct cluster {
 void sim_push(struct cluster *c, struct sim_event event);
 time_ms sim_between(struct cluster *c, time_ms min_ms, time_ms max_ms);
 bool sim_chance(struct cluster *c, unsigned permille);
-void sim_step(struct sim_node *n, const struct raft_event *event);
+void sim_step(struct sim_node *n, const struct raft_event *event); /* and the end of a turn */
+void sim_step_once(struct sim_node *n, const struct raft_event *event);
+void sim_step_simple(struct cluster *c, node_id id, enum raft_event_type type);
+void sim_schedule(struct sim_node *n);
+raft_index sim_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,
+                   uint64_t *ret_bytes);
+void sim_on_trace(void *context, const char *text);
 const struct membership *sim_keep_membership(struct cluster *c, const struct membership *m);
 const struct buffer *sim_keep_blob(struct cluster *c, const struct membership *m);
 

@@ -60,6 +60,7 @@ static struct cluster *cluster_of_seed(uint64_t seed, struct rng *rng)
         .drop_permille = rng_below(rng, 2) == 0 ? 0 : (unsigned)rng_below(rng, 100),
         .duplicate_permille = rng_below(rng, 2) == 0 ? 0 : (unsigned)rng_below(rng, 100),
         .late_turn_permille = (unsigned)rng_below(rng, 1000),
+        .append_count_max = 1 + (uint32_t)rng_below(rng, 16),
         .uncommitted_bytes_max = 40000,
         .replay = replay,
     };
@@ -152,6 +153,13 @@ static void act(struct run *run)
         cluster_pause(run->c, id, now_ms + (time_ms)rng_below(&run->rng, 300));
     } else if (dice < 96) {
         cluster_campaign(run->c, id);
+    } else if (leader != 0) {
+        /* Its connections break: it is replaced at once, and does not know it yet. */
+        cluster_close(run->c, leader);
+        for (id = 1; id <= run->node_count && dice < 98; id++) {
+            cluster_cut(run->c, leader, id, true);
+            cluster_cut(run->c, id, leader, true);
+        }
     }
 }
 
@@ -245,7 +253,7 @@ static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6])
 static void nothing_is_lost_and_work_gets_done_after_any_faults(void **state)
 {
     uint64_t one = number("SEED", 0);
-    uint64_t seeds = number("SEEDS", 60);
+    uint64_t seeds = number("SEEDS", 300);
     uint64_t steps = number("STEPS", 600);
     uint64_t totals[6] = { 0 };
 
