@@ -44,9 +44,9 @@ static bool parse_scaled(const char *text, const struct unit *units, int64_t *re
         return false;
     }
     for (; units->name != NULL; units++) {
-        if (strcmp(at, units->name) == 0) {
+        if (strcmp(at, units->name) == 0 && number <= INT64_MAX / units->factor) {
             *ret_number = number * units->factor;
-            return number <= INT64_MAX / units->factor;
+            return true;
         }
     }
     return false;

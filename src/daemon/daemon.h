@@ -3,7 +3,7 @@
  * The daemon: a node, its front ends, and the signals that stop or reload them.
  *
  *   SIGTERM, SIGINT  stop: answer what was asked, hand leadership over; again: at once
- *   SIGHUP           reload: log level and format, certificates of the client ports, passwords
+ *   SIGHUP           reload: log level and format, certificates, passwords
  *   SIGUSR1          write the status to the log
  */
 #ifndef DAEMON_DAEMON_H

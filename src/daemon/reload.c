@@ -8,7 +8,8 @@
 
 static bool can_change(enum config_key key)
 {
-    return key == CONFIG_LOG_LEVEL || key == CONFIG_LOG_FORMAT || key == CONFIG_CLIENT_CA ||
+    return key == CONFIG_LOG_LEVEL || key == CONFIG_LOG_FORMAT || key == CONFIG_PEER_CA ||
+           key == CONFIG_PEER_CERT || key == CONFIG_PEER_KEY || key == CONFIG_CLIENT_CA ||
            key == CONFIG_CLIENT_CERT || key == CONFIG_CLIENT_KEY || key == CONFIG_CLIENT_PASSWORDS;
 }
 
@@ -22,7 +23,8 @@ static bool is_changed(const struct config *a, const struct config *b, enum conf
 static enum rk_status check_changes(const struct config *old, const struct config *new,
                                     struct errmsg *why)
 {
-    static const enum config_key fixed[] = { CONFIG_CLIENT_CERT, CONFIG_CLIENT_PASSWORDS };
+    static const enum config_key fixed[] = { CONFIG_PEER_CERT, CONFIG_CLIENT_CERT,
+                                             CONFIG_CLIENT_PASSWORDS };
 
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         if ((config_text(old, fixed[i]) == NULL) != (config_text(new, fixed[i]) == NULL)) {
@@ -52,19 +54,35 @@ static void swap_values(struct daemon *d, struct config *fresh)
     }
 }
 
+/* The two halves were judged before, so that the second fails only if a file changed since. */
+static enum rk_status take_up_certificates(struct daemon *d, const struct config *fresh,
+                                           struct errmsg *why)
+{
+    struct tls_options storage;
+    const struct tls_options *tls = daemon_peer_tls(fresh, &storage);
+    enum rk_status status = RK_OK;
+
+    if (tls != NULL) {
+        status = node_reload_peer_tls(d->node, tls, why);
+    }
+    tls = daemon_client_tls(fresh, &storage);
+    if (status == RK_OK && tls != NULL && d->server != NULL) {
+        status = server_reload_tls(d->server, tls, why);
+    }
+    return status;
+}
+
 static enum rk_status take_up(struct daemon *d, struct config *fresh, struct errmsg *why)
 {
     const char *path = config_text(fresh, CONFIG_CLIENT_PASSWORDS);
     struct passwords *passwords = NULL;
-    struct tls_options storage;
-    const struct tls_options *tls = daemon_client_tls(fresh, &storage);
     enum rk_status status = RK_OK;
 
     if (path != NULL) {
         status = passwords_open(path, &passwords, why);
     }
-    if (status == RK_OK && tls != NULL && d->server != NULL) {
-        status = server_reload_tls(d->server, tls, why);
+    if (status == RK_OK) {
+        status = take_up_certificates(d, fresh, why);
     }
     if (status != RK_OK) {
         passwords_close(passwords);
@@ -99,8 +117,5 @@ void daemon_reload(struct daemon *d)
         return;
     }
     d->reloaded_wall_ms = clock_wall_ms();
-    log_info("reloaded: log level and format, certificates of the client ports, passwords");
-    if (config_text(&d->config, CONFIG_PEER_CERT) != NULL) {
-        log_info("certificates between nodes are read at start only");
-    }
+    log_info("reloaded: log level and format, certificates, passwords");
 }

@@ -67,6 +67,12 @@ int node_run(struct node *n);
 /* Graceful: refuses new proposals, answers what can be answered, syncs, closes.
  * A second call stops at once. */
 void node_stop(struct node *n);
+
+/* New certificates for connections between nodes made from now on; on errors the old ones stay.
+ * Only for a node opened with peer_tls.  Errors: CONFIG. */
+enum rk_status node_reload_peer_tls(struct node *n, const struct tls_options *peer_tls,
+                                    struct errmsg *why) MUST_USE;
+
 void node_close(struct node *n); /* accepts NULL */
 
 /* ---- Writes ---- */

@@ -23,6 +23,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/notify.h"
+#include "support/certs.h"
 #include "support/loop.h"
 
 #define DEADLINE_MS 20000
@@ -319,6 +320,41 @@ static void the_abstract_socket_and_none_are_fine(void **state)
     unsetenv("WATCHDOG_PID");
 }
 
+static void hangup_takes_up_new_certificates(void **state)
+{
+    struct fixture *f = *state;
+    const char *const flags[] = { "--config", in_dir(f, "conf"), NULL };
+    struct certs certs;
+    char text[512];
+
+    certs_make(&certs);
+    snprintf(text, sizeof text,
+             "peer-ca = %s/good/ca.crt\npeer-cert = %s/good/n1.crt\npeer-key = %s/good/n1.key\n",
+             certs.dir, certs.dir, certs.dir);
+    write_config(f, text);
+    start(f, flags);
+    expect_told(f, "READY=1");
+    kill(f->child, SIGHUP);
+    expect_said(f, "reloaded");
+    assert_null(strstr(f->said, "has expired"));
+    snprintf(text, sizeof text,
+             "peer-ca = %s/good/ca.crt\npeer-cert = %s/good/n1.crt\npeer-key = %s/good/n2.key\n",
+             certs.dir, certs.dir, certs.dir);
+    write_config(f, text);
+    kill(f->child, SIGHUP);
+    expect_said(f, "key values mismatch; everything stays as it was");
+    snprintf(text, sizeof text,
+             "peer-ca = %s/good/ca.crt\npeer-cert = %s/expired/n1.crt\n"
+             "peer-key = %s/expired/n1.key\n",
+             certs.dir, certs.dir, certs.dir);
+    write_config(f, text);
+    kill(f->child, SIGHUP);
+    expect_said(f, "expired/n1.crt has expired");
+    kill(f->child, SIGTERM);
+    assert_int_equal(wait_exit(f), 0);
+    certs_remove(&certs);
+}
+
 /* ---- Passwords ---- */
 
 static void write_passwords(struct fixture *f, const char *text, mode_t mode)
@@ -401,6 +437,7 @@ int main(void)
         TEST(a_start_without_its_files_is_78_and_not_ready),
         TEST(usage_is_2),
         TEST(hangup_reloads_or_leaves_all_as_it_was),
+        TEST(hangup_takes_up_new_certificates),
         TEST(the_abstract_socket_and_none_are_fine),
         TEST(passwords_give_scopes),
         TEST(bad_password_files_are_refused),

@@ -7,6 +7,7 @@
 /* The order above is cmocka's wish. */
 #include <cmocka.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -330,6 +331,33 @@ static void strangers_are_bounded_oldest_first(void **state)
     }
 }
 
+static void running_out_of_descriptors_does_not_spin(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_stranger_status status;
+    struct rlimit limit, tight;
+    int fd, free_fd;
+
+    end_open(f, 2);
+    wait_logged(f, 2, "peer n3"); /* its dials would take descriptors, too */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    fd = dial_raw(f, 2);
+    free_fd = dup(fd);
+    close(free_fd);
+    tight = (struct rlimit){ (rlim_t)free_fd, limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    wait_logged(f, 2, "accept a peer: Too many open files; trying again");
+    loop_for(f->base, 2 * LISTENER_RETRY_MS);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(end_of(f, 2)->log_lines <= 4); /* not one for each attempt */
+    close(fd);
+    wait_logged(f, 2, "closed by the other side"); /* it was accepted in the end */
+    transport_stranger_status(end_of(f, 2)->transport, &status);
+    assert_int_equal(status.accepted_total, 1);
+    end_open(f, 1);
+    wait_connected(f, 1, 2);
+}
+
 static void the_newest_authenticated_connection_wins(void **state)
 {
     struct fixture *f = *state;
@@ -523,6 +551,7 @@ int main(void)
         TEST(half_a_hello_waits_and_ends_with_the_connection),
         TEST(a_silent_stranger_is_dropped_in_time),
         TEST(strangers_are_bounded_oldest_first),
+        TEST(running_out_of_descriptors_does_not_spin),
         TEST(the_newest_authenticated_connection_wins),
         TEST(a_bad_frame_of_a_peer_closes_and_counts),
         TEST(a_peer_that_never_reads_is_dropped),
