@@ -91,12 +91,18 @@
 #define CONNECTION_PIPELINE_MAX 8192         /* of one connection, in progress; full = not read */
 #define CONNECTION_OUTPUT_BYTES_MAX (64 * MIB) /* unread replies; over = closed */
 #define IDLE_BEFORE_REQUEST_MS 60000         /* half a request for this long = closed */
+#define CLIENT_INPUT_BYTES_MAX (RESP_REQUEST_BYTES_MAX + 1 * MIB) /* unconsumed; over = closed */
+#define CLIENT_BYTES_KEPT (4 * KIB)          /* buffer an idle connection keeps for reuse */
+#define CLIENT_OPENING_MS 10000              /* TLS handshake and AUTH by then, else closed */
+#define CLIENT_OUTPUT_MS 60000               /* replies not read within this = closed */
+#define RESP_PARTIAL_BYTES_MAX (256 * MIB)   /* half requests of all connections; over = closed */
 #define LIST_LIMIT_DEFAULT 1000              /* entries of a page */
 #define LIST_LIMIT_MAX 100000
 #define HTTP_CONNECTIONS_MAX_DEFAULT 1024
 #define HTTP_HEADER_BYTES_MAX (16 * KIB)
 #define HTTP_HEADERS_MAX 64
 #define HTTP_BODY_BYTES_MAX (8 * MIB)
+#define HTTP_IDLE_MS 60000                   /* keep-alive without a request = closed */
 #define HTTP_REQUEST_DEADLINE_MS 5000        /* a request head not complete by then = closed */
 
 /* ---- SOFT: replicated state --------------------------------------------------- */

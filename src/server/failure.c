@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+
+void failure_set(struct failure *f, enum rk_status status, const char *format, ...)
+{
+    va_list args;
+
+    f->status = status;
+    f->word = NULL;
+    f->field_count = 0;
+    if (format == NULL) {
+        (void)snprintf(f->text, sizeof(f->text), "%s", rk_status_text(status));
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(f->text, sizeof(f->text), format, args);
+    va_end(args);
+}
+
+static struct failure_field *add_field(struct failure *f, const char *key,
+                                       enum failure_field_type type)
+{
+    static struct failure_field dropped;
+    struct failure_field *field = f->field_count < FAILURE_FIELDS_MAX ? &f->fields[f->field_count++]
+                                                                      : &dropped;
+
+    field->key = key;
+    field->type = type;
+    return field;
+}
+
+void failure_add_number(struct failure *f, const char *key, uint64_t number)
+{
+    add_field(f, key, FAILURE_NUMBER)->number = number;
+}
+
+void failure_add_text(struct failure *f, const char *key, struct slice text)
+{
+    add_field(f, key, FAILURE_TEXT)->text = text;
+}
+
+void failure_add_oid(struct failure *f, const char *key, const struct oid *oid)
+{
+    add_field(f, key, FAILURE_OID)->oid = *oid;
+}
+
+void failure_from_item(struct failure *f, const struct refdb_item *item)
+{
+    PRE(item->status != RK_OK);
+
+    failure_set(f, item->status, NULL);
+    switch (item->status) {
+    case RK_CONFLICT:
+    case RK_EXISTS:
+        failure_add_oid(f, "current", &item->current);
+        failure_add_number(f, "index", item->current_index);
+        failure_add_text(f, "actor", item->current_actor);
+        break;
+    case RK_NAMECONFLICT:
+        failure_add_text(f, "with", item->detail);
+        break;
+    case RK_FROZEN:
+        failure_add_text(f, "reason", item->detail);
+        break;
+    case RK_RENAMED:
+        failure_add_text(f, "path", item->detail);
+        break;
+    default:
+        break;
+    }
+}
+
+const char *failure_word(const struct failure *f)
+{
+    return f->word != NULL ? f->word : rk_status_word(f->status);
+}

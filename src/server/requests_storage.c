@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Storages, and which of them is primary of what. */
+#include "model/refname.h"
+#include "server/request.h"
+#include "server/requests_repo.h"
+#include "server/server.h"
+
+#define STORAGE_FIELDS                                                                             \
+    (FIELD_BIT(FIELD_HTTP) | FIELD_BIT(FIELD_SSH) | FIELD_BIT(FIELD_ZONE) | FIELD_BIT(FIELD_STATE))
+
+const char *storage_state_word(enum storage_state state)
+{
+    static const char *const words[] = {
+        [STORAGE_ACTIVE] = "active",
+        [STORAGE_DRAINING] = "draining",
+        [STORAGE_DOWN] = "down",
+    };
+
+    return words[state];
+}
+
+/* An address is put into headers and shell lines by others: printable, without spaces. */
+static bool address_is_plain(struct slice address)
+{
+    for (size_t i = 0; i < address.size; i++) {
+        if (address.data[i] <= ' ' || address.data[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum rk_status check_set(struct request_scratch *scratch, struct request *r,
+                                struct failure *why)
+{
+    (void)scratch;
+    if (!address_is_plain(r->http_address) || !address_is_plain(r->ssh_address) ||
+        !address_is_plain(r->zone)) {
+        failure_set(why, RK_BADARG, "addresses and zones are printable ASCII without spaces");
+        return RK_BADARG;
+    }
+    return RK_OK;
+}
+
+static void encode_set(const struct request *r, struct buffer *out)
+{
+    struct command command = { .tag = COMMAND_SET_STORAGE };
+    unsigned set = 0;
+
+    set |= (r->given & FIELD_BIT(FIELD_HTTP)) != 0 ? SET_STORAGE_HTTP : 0;
+    set |= (r->given & FIELD_BIT(FIELD_SSH)) != 0 ? SET_STORAGE_SSH : 0;
+    set |= (r->given & FIELD_BIT(FIELD_ZONE)) != 0 ? SET_STORAGE_ZONE : 0;
+    set |= (r->given & FIELD_BIT(FIELD_STATE)) != 0 ? SET_STORAGE_STATE : 0;
+    command.u.set_storage.name = r->storage;
+    command.u.set_storage.fields = set;
+    command.u.set_storage.http_address = r->http_address;
+    command.u.set_storage.ssh_address = r->ssh_address;
+    command.u.set_storage.zone = r->zone;
+    command.u.set_storage.state = r->storage_state;
+    request_encode_envelope(r, &command, out);
+}
+
+static void encode_remove(const struct request *r, struct buffer *out)
+{
+    struct command command = { .tag = COMMAND_REMOVE_STORAGE };
+
+    command.u.remove_storage.name = r->storage;
+    request_encode_envelope(r, &command, out);
+}
+
+static void put_storage(const struct refdb_storage *storage, struct sink *s)
+{
+    sink_field(s, "name");
+    sink_text(s, storage->name);
+    sink_field(s, "http");
+    sink_text(s, storage->http_address);
+    sink_field(s, "ssh");
+    sink_text(s, storage->ssh_address);
+    sink_field(s, "zone");
+    sink_text(s, storage->zone);
+    sink_field(s, "state");
+    sink_c_text(s, storage_state_word(storage->state));
+    sink_field(s, "primaries");
+    sink_number(s, storage->primary_count);
+    sink_field(s, "replicas");
+    sink_number(s, storage->replica_count);
+    sink_field(s, "last_index");
+    sink_number(s, storage->last_index);
+}
+
+static void read_storages(const struct refdb *db, const struct request *r, struct sink *s)
+{
+    struct refdb_storage storage;
+    struct slice after = SLICE_NONE;
+
+    (void)r;
+    sink_field(s, "storages");
+    sink_begin(s, SINK_LIST);
+    while (refdb_next_storage(db, after, &storage)) {
+        sink_begin(s, SINK_MAP);
+        put_storage(&storage, s);
+        sink_end(s);
+        after = storage.name;
+    }
+    sink_end(s);
+}
+
+/* ---- PRIMARY.SET ---- */
+
+/* storage path [path ...]: paths end at the first word that is an option. */
+static enum rk_status parse_primary(struct arguments *a, struct request_scratch *scratch,
+                                    struct request *r, struct failure *why)
+{
+    static const char *const options[] = { "FORCE", "REQID", "EPOCH",   "BY",
+                                           "ID",    "ACTOR", "MININDEX" };
+    struct slice *paths;
+    uint32_t count = 0;
+
+    why->text[0] = '\0';
+    if (arguments_left(a) == 0) {
+        return RK_BADARG;
+    }
+    paths = request_scratch_items(scratch, arguments_left(a));
+    while (arguments_left(a) > 0) {
+        bool is_option = false;
+
+        for (size_t i = 0; count > 0 && i < sizeof(options) / sizeof(options[0]); i++) {
+            is_option = is_option || word_is(a->words[a->next], options[i]);
+        }
+        if (is_option) {
+            break;
+        }
+        paths[count++] = arguments_take(a);
+    }
+    r->items = paths;
+    r->item_count = count;
+    return RK_OK;
+}
+
+/*
+ * Without FORCE nothing is moved before replicas report what they hold: every path is then
+ * answered from the state, and the request is a read.
+ */
+static enum rk_status check_primary(struct request_scratch *scratch, struct request *r,
+                                    struct failure *why)
+{
+    (void)scratch;
+    if (r->item_count == 0) {
+        failure_set(why, RK_BADARG, "paths: missing");
+        return RK_BADARG;
+    }
+    if (r->item_count > BATCH_ITEMS_MAX) {
+        failure_set(why, RK_TOOLARGE, "at most %d paths", BATCH_ITEMS_MAX);
+        return RK_TOOLARGE;
+    }
+    for (uint32_t i = 0; i < r->item_count; i++) {
+        if (!repository_path_is_valid(r->items[i])) {
+            failure_set(why, RK_BADARG, "not a canonical repository path");
+            failure_add_number(why, "item", i);
+            return RK_BADARG;
+        }
+    }
+    if ((r->given & FIELD_BIT(FIELD_FORCE)) == 0) {
+        r->kind = REQUEST_READ;
+    }
+    return RK_OK;
+}
+
+static void encode_primary(const struct request *r, struct buffer *out)
+{
+    struct buffer plain = BUFFER_INIT;
+
+    command_encode_set_primary(&plain, r->storage, r->items, r->item_count);
+    command_encode_envelope(out, &r->envelope, buffer_slice(&plain));
+    buffer_release(&plain);
+}
+
+static bool has_replica(const struct refdb_repository *repository, struct slice storage)
+{
+    for (size_t i = 0; i < repository->replica_count; i++) {
+        if (slice_equal(repository->replicas[i], storage)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_unforced(const struct refdb *db, struct slice path, struct slice storage,
+                         struct sink *s)
+{
+    struct refdb_repository repository;
+    struct failure f;
+    enum rk_status status = refdb_find_repository(db, path, 0, &repository);
+
+    if (status == RK_OK && slice_equal(repository.primary, storage)) {
+        sink_begin(s, SINK_ROW);
+        sink_field(s, "code");
+        sink_word(s, "ALREADY");
+        sink_end(s);
+        return;
+    }
+    if (status == RK_OK) {
+        status = has_replica(&repository, storage) ? RK_STALE : RK_NOTREPLICA;
+    }
+    failure_set(&f, status,
+                status == RK_STALE ? "no report says that this replica is complete; "
+                                     "FORCE with a reason moves the primary all the same"
+                                   : NULL);
+    if (status == RK_STALE) {
+        failure_add_number(&f, "last_index", repository.last_index);
+    }
+    sink_failure(s, &f);
+}
+
+static void read_primary(const struct refdb *db, const struct request *r, struct sink *s)
+{
+    sink_field(s, "results");
+    sink_begin(s, SINK_LIST);
+    for (uint32_t i = 0; i < r->item_count; i++) {
+        put_unforced(db, r->items[i], r->storage, s);
+    }
+    sink_end(s);
+}
+
+const struct request_type requests_storage[] = {
+    {
+        .name = "PRIMARY.SET",
+        .kind = REQUEST_WRITE,
+        .scope = SERVER_MAY_ADMIN,
+        .arguments = "storage path [path ...] [FORCE reason] [write options]",
+        .summary = "Makes a storage the primary of repositories",
+        .positions = { FIELD_STORAGE },
+        .position_count = 1,
+        .options = FIELDS_WRITE | FIELD_BIT(FIELD_FORCE) | FIELD_BIT(FIELD_MININDEX),
+        .parse = parse_primary,
+        .check = check_primary,
+        .read = read_primary,
+        .encode = encode_primary,
+        .reply = reply_paths,
+    },
+    {
+        .name = "STORAGE.SET",
+        .kind = REQUEST_WRITE,
+        .scope = SERVER_MAY_ADMIN,
+        .arguments = "name [HTTP address] [SSH address] [ZONE zone] "
+                     "[STATE active|draining|down] [write options]",
+        .summary = "Adds a storage or changes what is given of it",
+        .positions = { FIELD_STORAGE },
+        .position_count = 1,
+        .options = FIELDS_WRITE | STORAGE_FIELDS,
+        .check = check_set,
+        .encode = encode_set,
+        .reply = reply_index,
+    },
+    {
+        .name = "STORAGE.LIST",
+        .kind = REQUEST_READ,
+        .scope = SERVER_MAY_READ,
+        .arguments = "[STALE|MININDEX n]",
+        .summary = "All storages, in order of their names",
+        .options = FIELDS_READ,
+        .read = read_storages,
+    },
+    {
+        .name = "STORAGE.REMOVE",
+        .kind = REQUEST_WRITE,
+        .scope = SERVER_MAY_ADMIN,
+        .arguments = "name [write options]",
+        .summary = "Forgets a storage that holds no repository",
+        .positions = { FIELD_STORAGE },
+        .position_count = 1,
+        .options = FIELDS_WRITE,
+        .encode = encode_remove,
+        .reply = reply_index,
+    },
+    { .name = NULL },
+};
