@@ -1,2 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Holds the place of the first file of server/; goes with it. */
