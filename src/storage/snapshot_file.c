@@ -112,7 +112,8 @@ enum rk_status snapshot_decode_header(struct slice bytes, struct snapshot_meta *
     meta.feature_level = reader_u32(&in);
     if (reader_u32(&in) > SNAPSHOT_BLOCK_BYTES ||
         membership_decode(&in, &meta.membership) != RK_OK || !reader_done(&in) ||
-        meta.last_index == 0 || meta.last_index == UINT64_MAX) {
+        meta.last_index == 0 || meta.last_index > STORED_NUMBER_MAX || meta.last_term == 0 ||
+        meta.last_term > STORED_NUMBER_MAX) {
         return RK_CORRUPT;
     }
     *ret_meta = meta;

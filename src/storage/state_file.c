@@ -135,6 +135,34 @@ static void decode_identity(struct reader *in, struct state_record *record)
     record->newest_term = reader_u64(in);
 }
 
+/* So that nothing computed from them wraps. */
+static bool numbers_are_sane(const struct state_record *record)
+{
+    const struct persistent_state *state = &record->state;
+    const uint64_t numbers[] = {
+        record->generation,
+        state->current_term,
+        state->boot_count,
+        record->newest_term,
+        record->base.index,
+        record->base.term,
+        record->checkpoint.index,
+        record->pending_base.index,
+        record->pending_base.term,
+        record->checkpoint.term,
+        record->pending_checkpoint.index,
+        record->pending_checkpoint.term,
+    };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (numbers[i] > STORED_NUMBER_MAX) {
+            return false;
+        }
+    }
+    return record->checkpoint.index >= record->base.index &&
+           record->pending_checkpoint.index >= record->pending_base.index;
+}
+
 static enum rk_status decode_payload(struct reader *in, struct state_record *record)
 {
     struct persistent_state *state = &record->state;
@@ -164,10 +192,7 @@ static enum rk_status decode_payload(struct reader *in, struct state_record *rec
         state->peers[i].incarnation = reader_u64(in);
         state->peers[i].boot_count = reader_u64(in);
     }
-    return reader_done(in) && record->checkpoint.index >= record->base.index &&
-                   record->pending_checkpoint.index >= record->pending_base.index
-               ? RK_OK
-               : RK_CORRUPT;
+    return reader_done(in) && numbers_are_sane(record) ? RK_OK : RK_CORRUPT;
 }
 
 enum rk_status state_decode(struct slice slot, struct state_record *ret_record)

@@ -26,6 +26,7 @@
 #define STATE_TMP_NAME "raft-state.tmp"
 
 #define STORAGE_FORMAT_VERSION 1
+#define STORED_NUMBER_MAX (UINT64_C(1) << 62) /* of any index, term or count; more is damage */
 
 #define STATE_SLOT_BYTES (64 * KIB)   /* both memberships at their largest fit [DISK_FORMAT] */
 #define LOG_ALLOCATE_BYTES (16 * MIB) /* zero space taken at a time */
