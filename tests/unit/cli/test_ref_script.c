@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The language of git update-ref --stdin, row by row as git-update-ref(1) and git itself have it. */
+/* The language of git update-ref --stdin, row by row as git-update-ref(1) and git have it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
