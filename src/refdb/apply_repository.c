@@ -231,7 +231,9 @@ static bool check_move(struct apply *a, const struct repository *r, struct slice
     if (!check_not_frozen(a, r, item)) {
         return false;
     }
-    memcpy(bytes, to.data, to.size);
+    if (to.size > 0) {
+        memcpy(bytes, to.data, to.size);
+    }
     memcpy(bytes + to.size, path.data + from.size, path.size - from.size);
     target = slice_of(bytes, to.size + path.size - from.size);
     if (!repository_path_is_valid(target)) {

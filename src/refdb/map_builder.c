@@ -16,6 +16,7 @@ static void level_append(struct node_pool *pool, struct map_builder_level *level
                          struct slice key, struct slice value)
 {
     if (level->node == NULL) {
+        level->last_size = 0;
         level->node = packed_new(pool, is_inner, NODE_BYTES_FULL);
     }
     level->node = packed_append(pool, level->node, slice_of(level->last, level->last_size), key,
@@ -48,6 +49,9 @@ static void close_level(struct node_pool *pool, struct map_builder *builder, uns
         close_level(pool, builder, depth + 1);
         memcpy(level[1].key, key.data, key.size);
         level[1].key_size = key.size;
+    }
+    if (level[1].node == NULL) { /* the first key of an inner node is empty */
+        key = SLICE_NONE;
     }
     level_append(pool, level + 1, true, key, slice_of(&node, sizeof node));
     level->node = NULL;

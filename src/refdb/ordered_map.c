@@ -2,8 +2,7 @@
 /*
  * Rules of the tree:
  *
- *   - an inner node's own first key equals the key its parent holds for it; on the left edge
- *     of the tree both are empty
+ *   - an inner node's first key is empty: what bounds it from below stands in its parent
  *   - a node over NODE_BYTES_MAX is split, unless it has too few entries: keys may be as
  *     large as a node, and an inner node of one child would let the tree grow without gain
  *   - a node under a quarter is merged with a neighbour where the two fit well
@@ -173,8 +172,8 @@ void map_put(struct node_pool *pool, struct ordered_map *map, struct slice key, 
 
 /* ---- Removing ---- */
 
-/* Takes the child at `offset` out of `node`.  The first key is a bound for everything to its
- * left, so it stays and the next child moves under it. */
+/* Takes the child at `offset` out of `node`.  The first key stays, being empty; the next child
+ * moves under it. */
 static struct packed_node *remove_child(struct node_pool *pool, struct packed_node *node,
                                         uint32_t offset)
 {
@@ -210,7 +209,9 @@ static bool path_merge(struct node_pool *pool, struct ordered_map *map, struct p
     struct packed_node *node = path->at[depth].node;
     struct packed_node *parent = path->at[depth - 1].node, *left, *right;
     uint32_t offset = path->at[depth - 1].offset, left_offset, right_offset;
+    uint8_t separator[MAP_KEY_BYTES_MAX];
     struct packed_entry e;
+    size_t size;
 
     if (node->size >= NODE_BYTES_LOW || parent->count < 2) {
         return false;
@@ -223,7 +224,8 @@ static bool path_merge(struct node_pool *pool, struct ordered_map *map, struct p
     if (left->size + right->size > NODE_BYTES_MERGED_MAX) {
         return false;
     }
-    left = packed_merge(pool, changeable(pool, left), right);
+    size = packed_key_at(parent, right_offset, separator);
+    left = packed_merge(pool, changeable(pool, left), right, slice_of(separator, size));
     packed_set_child(parent, left_offset, left);
     parent = packed_remove(pool, parent, right_offset);
     path_replace(map, path, depth - 1, parent);

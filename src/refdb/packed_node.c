@@ -32,6 +32,12 @@ void packed_entry_at(const struct packed_node *node, uint32_t offset, struct pac
     ret_e->next = (uint32_t)(ret_e->value + ret_e->value_size - node->bytes);
 }
 
+/* Where the key goes on; an empty key has no bytes to point at. */
+static inline const uint8_t *rest_of(struct slice key, size_t offset)
+{
+    return key.size == 0 ? NULL : key.data + offset;
+}
+
 static inline size_t common_bytes(const uint8_t *a, const uint8_t *b, size_t size)
 {
     size_t i = 0;
@@ -74,7 +80,7 @@ void packed_find(const struct packed_node *node, struct slice key, struct packed
     while (p < end) {
         suffix = get_head(p, &shared, &suffix_size, &value_size);
         if (shared == matched) {
-            order = compare_rest(suffix, suffix_size, key.data + matched, key.size - matched,
+            order = compare_rest(suffix, suffix_size, rest_of(key, matched), key.size - matched,
                                  &same);
             if (order >= 0) {
                 break;
@@ -217,7 +223,7 @@ struct packed_node *packed_insert(struct node_pool *pool, struct packed_node *no
     node = splice(pool, node, place->offset, remove,
                   head_size + suffix_size + value.size + next_head_size);
     p = put(node->bytes + place->offset, head, head_size);
-    p = put(p, key.data + place->matched, suffix_size);
+    p = put(p, rest_of(key, place->matched), suffix_size);
     p = put(p, value.data, value.size);
     put(p, next_head, next_head_size);
     node->count++;
@@ -327,53 +333,97 @@ unsigned packed_middle(const struct packed_node *node, unsigned margin)
     return node->count - margin;
 }
 
+size_t packed_key_at(const struct packed_node *node, uint32_t offset, uint8_t *ret_key)
+{
+    struct packed_entry e;
+    uint32_t at = 0;
+
+    for (;; at = e.next) {
+        packed_entry_at(node, at, &e);
+        put(ret_key + e.shared, e.suffix, e.suffix_size);
+        if (at == offset) {
+            return e.shared + e.suffix_size;
+        }
+    }
+}
+
+/* Appends the entries of `from` from `offset` on, as they are stored. */
+static struct packed_node *append_rest(struct node_pool *pool, struct packed_node *node,
+                                       const struct packed_node *from, uint32_t offset,
+                                       unsigned count)
+{
+    uint32_t end = node->size, size = from->size - offset;
+
+    if (size > 0) {
+        node = splice(pool, node, end, 0, size);
+        memcpy(node->bytes + end, from->bytes + offset, size);
+        node->count = (uint16_t)(node->count + count);
+    }
+    return node;
+}
+
 struct packed_node *packed_split(struct node_pool *pool, struct packed_node **node, unsigned slot,
                                  uint8_t *ret_separator, size_t *ret_separator_size)
 {
     struct packed_node *left = *node, *right;
-    struct packed_entry e;
-    struct packed_place place = { 0, PACKED_NONE, 0, 0, false };
-    size_t key_size;
-    uint32_t offset;
+    uint8_t key[MAP_KEY_BYTES_MAX];
+    struct packed_entry e, next;
+    uint32_t offset, rest;
+    unsigned moved = 1;
 
     PRE(slot > 0 && slot < left->count);
     offset = walk_to(left, slot, ret_separator, &e);
-    key_size = e.shared + e.suffix_size;
-    right = packed_new(pool, left->is_inner,
-                       (uint32_t)(left->size - offset + e.shared + VARINT_BYTES_MAX));
-    right = packed_insert(pool, right, &place, slice_of(ret_separator, key_size),
+    rest = e.next;
+    *ret_separator_size = e.shared + e.suffix_size;
+    right = packed_new(pool, left->is_inner, left->size - offset);
+    right = packed_append(pool, right, SLICE_NONE,
+                          left->is_inner ? SLICE_NONE
+                                         : slice_of(ret_separator, *ret_separator_size),
                           slice_of(e.value, e.value_size));
-    memcpy(right->bytes + right->size, left->bytes + e.next, left->size - e.next);
-    right->size += left->size - e.next;
-    right->count = (uint16_t)(left->count - slot);
+    if (left->is_inner && rest < left->size) { /* nothing is shared with an empty key */
+        packed_entry_at(left, rest, &next);
+        put(key, ret_separator, next.shared);
+        put(key + next.shared, next.suffix, next.suffix_size);
+        right = packed_append(pool, right, SLICE_NONE,
+                              slice_of(key, next.shared + next.suffix_size),
+                              slice_of(next.value, next.value_size));
+        rest = next.next;
+        moved++;
+    }
+    right = append_rest(pool, right, left, rest, left->count - slot - moved);
     left->size = offset;
     left->count = (uint16_t)slot;
+    if (!left->is_inner) {
+        *ret_separator_size = (size_t)e.shared + 1;
+    }
     *node = packed_trim(pool, left);
-    *ret_separator_size = right->is_inner ? key_size : (size_t)e.shared + 1;
     return packed_trim(pool, right);
 }
 
 struct packed_node *packed_merge(struct node_pool *pool, struct packed_node *left,
-                                 struct packed_node *right)
+                                 struct packed_node *right, struct slice separator)
 {
     uint8_t last[MAP_KEY_BYTES_MAX];
-    struct packed_entry e, first;
-    uint32_t tail;
+    struct packed_entry e, first, next;
+    struct slice key;
+    uint32_t rest;
+    unsigned moved = 1;
 
     PRE(left->count > 0 && right->count > 0);
     walk_to(left, left->count - 1U, last, &e);
     packed_entry_at(right, 0, &first);
-    left = packed_append(pool, left, slice_of(last, e.shared + e.suffix_size),
-                         slice_of(first.suffix, first.suffix_size),
+    rest = first.next;
+    key = left->is_inner ? separator : slice_of(first.suffix, first.suffix_size);
+    left = packed_append(pool, left, slice_of(last, e.shared + e.suffix_size), key,
                          slice_of(first.value, first.value_size));
-    tail = right->size - first.next;
-    if (tail > 0) {
-        uint32_t end = left->size;
-
-        left = splice(pool, left, end, 0, tail);
-        memcpy(left->bytes + end, right->bytes + first.next, tail);
-        left->count = (uint16_t)(left->count + right->count - 1);
+    if (left->is_inner && rest < right->size) { /* it shared nothing with the empty key */
+        packed_entry_at(right, rest, &next);
+        left = packed_append(pool, left, key, slice_of(next.suffix, next.suffix_size),
+                             slice_of(next.value, next.value_size));
+        rest = next.next;
+        moved++;
     }
+    left = append_rest(pool, left, right, rest, right->count - moved);
     packed_discard(pool, right);
     return left;
 }

@@ -7,8 +7,8 @@
  *   shared  of the first entry: 0
  *
  * An inner node is the same thing with pointers to its children as values.  The key of a
- * child is a lower bound of the keys below it, except that the first child also takes
- * everything smaller.
+ * child is a lower bound of the keys below it; that of the first child is empty, the node's own
+ * bound is known to its parent alone.
  *
  * A search walks the entries from the first.  It never rebuilds a key: from the bytes an
  * entry shares with the one before, and those that one shares with the key looked for,
@@ -90,18 +90,23 @@ struct packed_node *packed_append(struct node_pool *pool, struct packed_node *no
 
 /*
  * Moves the entries from `slot` on into a new node.  `ret_separator` (MAP_KEY_BYTES_MAX) gets
- * the shortest key that tells the halves apart, and the first key itself of an inner node.
+ * the new node's bound: the shortest key that tells the halves apart; of an inner node the key
+ * at `slot`, which is empty in the new node.
  * PRE: 0 < slot < count.
  */
 struct packed_node *packed_split(struct node_pool *pool, struct packed_node **node, unsigned slot,
                                  uint8_t *ret_separator, size_t *ret_separator_size);
 
+/* The key of the entry at `offset` into `ret_key` (MAP_KEY_BYTES_MAX); its size. */
+size_t packed_key_at(const struct packed_node *node, uint32_t offset, uint8_t *ret_key);
+
 /* The slot at which the bytes are halved, at least `margin` entries on each side. */
 unsigned packed_middle(const struct packed_node *node, unsigned margin);
 
-/* Appends all entries of `right`, and discards it.  PRE: they are all larger. */
+/* Appends all entries of `right`, and discards it.  `separator`: its bound, as its parent has
+ * it.  PRE: they are all larger. */
 struct packed_node *packed_merge(struct node_pool *pool, struct packed_node *left,
-                                 struct packed_node *right);
+                                 struct packed_node *right, struct slice separator);
 
 /* Gives back spare capacity. */
 struct packed_node *packed_trim(struct node_pool *pool, struct packed_node *node);
