@@ -7,12 +7,14 @@
 /* The order above is cmocka's wish. */
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "support/loop.h"
 #include "sys/clock.h"
+#include "sys/entropy.h"
 #include "unit/node/transport_fixture.h"
 
 static void three_members_connect_pairwise(void **state)
@@ -331,6 +333,57 @@ static void strangers_are_bounded_oldest_first(void **state)
     }
 }
 
+/* A good opening of a connection with a few bytes changed, cut, or added. */
+static void mutate(struct buffer *out, struct rng *rng)
+{
+    size_t start;
+
+    put_hello(out, 1, "n1", 2);
+    start = frame_begin(out, FRAME_MESSAGE);
+    buffer_put(out, "payload", 7);
+    frame_end(out, start);
+    for (uint64_t i = rng_below(rng, 4); i > 0; i--) {
+        out->data[rng_below(rng, out->size)] = (uint8_t)rng_next(rng);
+    }
+    if (rng_below(rng, 4) == 0) {
+        out->size = rng_below(rng, out->size) + 1;
+    }
+    for (uint64_t i = rng_below(rng, 40); i > 0; i--) {
+        buffer_put_u8(out, (uint8_t)rng_next(rng));
+    }
+}
+
+static void random_bytes_never_hurt(void **state)
+{
+    const char *given = getenv("RK_SEED");
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : entropy_u64();
+    struct transport_stranger_status status;
+    struct fixture *f = *state;
+    struct buffer bytes = BUFFER_INIT;
+    struct rng rng;
+
+    print_message("# RK_SEED=%llu\n", (unsigned long long)seed);
+    rng_init(&rng, seed);
+    end_open(f, 2);
+    for (int i = 0; i < 2000; i++) {
+        int fd = dial_raw(f, 2);
+
+        buffer_clear(&bytes);
+        mutate(&bytes, &rng);
+        assert_int_equal(send(fd, bytes.data, bytes.size, MSG_NOSIGNAL), bytes.size);
+        event_base_loop(f->base, EVLOOP_NONBLOCK);
+        close(fd);
+    }
+    buffer_release(&bytes);
+    loop_settle(f->base);
+    transport_stranger_status(end_of(f, 2)->transport, &status);
+    assert_int_equal(status.pending_count, 0);
+    assert_int_equal(status.accepted_total, 2000);
+    assert_true(status.bad_frames_total > 0);
+    end_open(f, 1);
+    wait_connected(f, 1, 2);
+}
+
 static void running_out_of_descriptors_does_not_spin(void **state)
 {
     struct fixture *f = *state;
@@ -551,6 +604,7 @@ int main(void)
         TEST(half_a_hello_waits_and_ends_with_the_connection),
         TEST(a_silent_stranger_is_dropped_in_time),
         TEST(strangers_are_bounded_oldest_first),
+        TEST(random_bytes_never_hurt),
         TEST(running_out_of_descriptors_does_not_spin),
         TEST(the_newest_authenticated_connection_wins),
         TEST(a_bad_frame_of_a_peer_closes_and_counts),
