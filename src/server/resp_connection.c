@@ -192,16 +192,13 @@ static bool may_take(const struct resp_connection *c)
            !resp_has_much_output(c);
 }
 
-static size_t on_input(struct connection *base, struct slice input)
+/* Takes requests until one has to wait; returns how many bytes they had. */
+static size_t take_requests(struct resp_connection *c, struct slice input)
 {
-    struct resp_connection *c = resp_of(base);
     const char *cause = NULL;
     enum rk_status status = RK_OK;
     size_t used = 0;
 
-    if (!c->is_blocked) {
-        note_arrival(c);
-    }
     while (!c->is_blocked && used < input.size) {
         struct slice rest = slice_of(input.data + used, input.size - used);
         enum resp_verdict verdict;
@@ -220,8 +217,7 @@ static size_t on_input(struct connection *base, struct slice input)
                 break;
             }
             break_off(c, status, cause);
-            used = input.size;
-            break;
+            return input.size;
         }
         if (!take_request(c, rest)) {
             c->is_blocked = true;
@@ -230,7 +226,23 @@ static size_t on_input(struct connection *base, struct slice input)
         used += resp_request_bytes(&c->parser);
         resp_parser_next(&c->parser);
     }
-    resp_ask_for_reads(c);
+    return used;
+}
+
+static size_t on_input(struct connection *base, struct slice input)
+{
+    struct resp_connection *c = resp_of(base);
+    size_t used = 0;
+    bool had_blocked;
+
+    if (!c->is_blocked) {
+        note_arrival(c);
+    }
+    do {
+        used += take_requests(c, slice_of(input.data + used, input.size - used));
+        had_blocked = c->is_blocked;
+        resp_ask_for_reads(c);
+    } while (had_blocked && !c->is_blocked && used < input.size);
     if (!note_unconsumed(c, input.size - used)) {
         give_up(c);
     }

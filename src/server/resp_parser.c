@@ -33,6 +33,7 @@ void resp_parser_next(struct resp_parser *p)
     p->has_begun = false;
     p->is_in_element = false;
     p->is_complete = false;
+    p->broken = RK_OK;
 }
 
 bool resp_parser_is_partial(const struct resp_parser *p)
@@ -83,9 +84,11 @@ static enum line_verdict read_line(struct resp_parser *p, struct slice input, ch
     return LINE_GOOD;
 }
 
-static enum resp_verdict broken(enum rk_status status, const char *cause,
+static enum resp_verdict broken(struct resp_parser *p, enum rk_status status, const char *cause,
                                 enum rk_status *ret_status, const char **ret_cause)
 {
+    p->broken = status;
+    p->cause = cause;
     *ret_status = status;
     *ret_cause = cause;
     return RESP_BROKEN;
@@ -132,7 +135,7 @@ static enum resp_verdict read_inline(struct resp_parser *p, struct slice input,
         uint8_t upper = input.data[i] & 0xdf;
 
         if (upper != (uint8_t) "PING"[i] && upper != (uint8_t) "QUIT"[i]) {
-            return broken(RK_PROTOCOL, cause, ret_status, ret_cause);
+            return broken(p, RK_PROTOCOL, cause, ret_status, ret_cause);
         }
     }
     if (input.size > end && input.data[end] == '\r') {
@@ -142,7 +145,7 @@ static enum resp_verdict read_inline(struct resp_parser *p, struct slice input,
         return RESP_MORE;
     }
     if (input.data[end] != '\n' || (!is_word(input.data, "PING") && !is_word(input.data, "QUIT"))) {
-        return broken(RK_PROTOCOL, cause, ret_status, ret_cause);
+        return broken(p, RK_PROTOCOL, cause, ret_status, ret_cause);
     }
     add_span(p, 0, word);
     p->position = end + 1;
@@ -182,7 +185,7 @@ static enum resp_verdict read_elements(struct resp_parser *p, struct slice input
             verdict = read_line(p, input, '$', &size);
             if (verdict == LINE_GOOD) {
                 if (size > limits->bytes_max || p->position + size + 2 > limits->bytes_max) {
-                    return broken(RK_TOOLARGE, "the request is too long", ret_status, ret_cause);
+                    return broken(p, RK_TOOLARGE, "the request is too long", ret_status, ret_cause);
                 }
                 p->left = (uint32_t)size;
                 p->is_in_element = true;
@@ -195,7 +198,7 @@ static enum resp_verdict read_elements(struct resp_parser *p, struct slice input
             return RESP_MORE;
         }
         if (verdict == LINE_BAD) {
-            return broken(RK_PROTOCOL, "a bulk string was expected", ret_status, ret_cause);
+            return broken(p, RK_PROTOCOL, "a bulk string was expected", ret_status, ret_cause);
         }
     }
     p->is_complete = true;
@@ -210,6 +213,11 @@ enum resp_verdict resp_parse(struct resp_parser *p, struct slice input,
 
     if (p->is_complete) {
         return RESP_REQUEST;
+    }
+    if (p->broken != RK_OK) {
+        *ret_status = p->broken;
+        *ret_cause = p->cause;
+        return RESP_BROKEN;
     }
     if (input.size == 0) {
         return RESP_MORE;
@@ -226,11 +234,12 @@ enum resp_verdict resp_parse(struct resp_parser *p, struct slice input,
             return RESP_MORE;
         }
         if (verdict == LINE_BAD) {
-            return broken(RK_PROTOCOL, "the number of elements was expected", ret_status,
+            return broken(p, RK_PROTOCOL, "the number of elements was expected", ret_status,
                           ret_cause);
         }
         if (count > limits->elements_max) {
-            return broken(RK_TOOLARGE, "the request has too many elements", ret_status, ret_cause);
+            return broken(p, RK_TOOLARGE, "the request has too many elements", ret_status,
+                          ret_cause);
         }
         p->announced = (uint32_t)count;
         p->has_begun = true;

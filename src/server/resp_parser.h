@@ -42,6 +42,8 @@ struct resp_parser {
     bool has_begun;     /* the first line is understood */
     bool is_in_element; /* `left` holds */
     bool is_complete;
+    enum rk_status broken; /* OK, or what the verdict was and stays */
+    const char *cause;
     uint32_t capacity;
     struct resp_span *spans; /* NULL while inline_spans suffice */
     struct resp_span inline_spans[RESP_INLINE_SPANS];

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paths of HTTP: probes, the typed requests, what routers ask. */
+#include "base/heap.h"
+#include "server/client.h"
+#include "server/http_connection.h"
+#include "server/requests_repo.h"
+#include "server/route.h"
+#include "server/server_internal.h"
+
+#define PARAMETERS_MAX 24
+
+/* ---- Probes: plain questions to this node ---- */
+
+static void answer_text(struct http_connection *c, int code, const char *text)
+{
+    http_answer(c, code, "text/plain; charset=utf-8", "", slice_of_text(text));
+}
+
+/* Liveness is that the loop turns; it never depends on others. */
+static void answer_livez(struct http_connection *c)
+{
+    answer_text(c, 200, "ok\n");
+}
+
+static void answer_readyz(struct http_connection *c)
+{
+    struct node_status status;
+    struct buffer text = BUFFER_INIT;
+    bool is_ready;
+
+    node_get_status(c->base.server->node, &status);
+    is_ready = status.is_ready && !status.is_stopping && !c->is_draining;
+    buffer_printf(&text, "[%s] recovered and caught up\n[%s] leader known\n[%s] not stopping\n%s\n",
+                  status.is_ready ? "+" : "-", status.raft.leader != 0 ? "+" : "-",
+                  status.is_stopping ? "-" : "+", is_ready ? "ready" : "not ready");
+    http_answer(c, is_ready ? 200 : 503, "text/plain; charset=utf-8", "", buffer_slice(&text));
+    buffer_release(&text);
+}
+
+static void answer_health(struct http_connection *c)
+{
+    struct node_status status;
+
+    node_get_status(c->base.server->node, &status);
+    if (status.is_ready && !status.is_stopping) {
+        http_answer(c, 200, "application/json", "", slice_of_text("{\"health\":\"true\"}\n"));
+    } else {
+        http_answer(c, 503, "application/json", "", slice_of_text("{\"health\":\"false\"}\n"));
+    }
+}
+
+static void answer_version(struct http_connection *c)
+{
+    http_answer(c, 200, "application/json", "",
+                slice_of_text("{\"name\":\"refkeeper\",\"version\":\"" PACKAGE_VERSION "\"}\n"));
+}
+
+/* 200 on the leader only, for load balancers. */
+static void answer_leader(struct http_connection *c)
+{
+    struct node_status status;
+
+    node_get_status(c->base.server->node, &status);
+    if (status.raft.role == RAFT_LEADER) {
+        answer_text(c, 200, "leader\n");
+    } else {
+        answer_text(c, 503, "not the leader\n");
+    }
+}
+
+static void answer_metrics(struct http_connection *c)
+{
+    struct buffer text = BUFFER_INIT;
+
+    metrics_put(c->base.server, &text);
+    http_answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", "", buffer_slice(&text));
+    buffer_release(&text);
+}
+
+static const struct {
+    const char *path;
+    bool is_free; /* also without a password: a probe has none */
+    void (*answer)(struct http_connection *c);
+} probes[] = {
+    { "/livez", true, answer_livez },   { "/readyz", true, answer_readyz },
+    { "/health", true, answer_health }, { "/version", true, answer_version },
+    { "/leader", true, answer_leader }, { "/metrics", false, answer_metrics },
+};
+
+static const struct {
+    const char *method;
+    const char *path;
+    const char *request;
+} routes[] = {
+    { "GET", "/v1/status", "CLUSTER.STATUS" }, { "GET", "/v1/members", "MEMBER.LIST" },
+    { "GET", "/v1/storages", "STORAGE.LIST" }, { "GET", "/v1/repos", "REPO.LIST" },
+    { "GET", "/v1/repo", "REPO.SHOW" },        { "GET", "/v1/refs", "REF.LIST" },
+    { "GET", "/v1/ref", "REF.GET" },           { "GET", "/v1/route", "ROUTE" },
+    { "DELETE", "/v1/repo", "REPO.REMOVE" },
+};
+
+/* ---- Who asks ---- */
+
+static size_t decode_base64(struct slice text, uint8_t *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned bit_count = 0;
+    size_t size = 0;
+
+    for (size_t i = 0; i < text.size && text.data[i] != '='; i++) {
+        const char *digit = text.data[i] == 0 ? NULL : strchr(digits, text.data[i]);
+
+        if (digit == NULL) {
+            return 0;
+        }
+        bits = bits << 6 | (uint32_t)(digit - digits);
+        bit_count += 6;
+        if (bit_count >= 8) {
+            bit_count -= 8;
+            out[size++] = (uint8_t)(bits >> bit_count);
+        }
+    }
+    return size;
+}
+
+/* server_scope bits of the Authorization header; all when no password is asked for. */
+static unsigned scopes_of(struct server *s, const struct http_head *head)
+{
+    struct client client = { 0 };
+    struct slice user = slice_of_text("default");
+    struct slice given = head->authorization;
+    uint8_t decoded[512];
+    const uint8_t *colon;
+    size_t size;
+
+    if (!server_has_authentication(s)) {
+        return SERVER_MAY_ALL;
+    }
+    if (given.size > 7 && memcmp(given.data, "Bearer ", 7) == 0) {
+        (void)server_authenticate(s, &client, user, slice_of(given.data + 7, given.size - 7));
+    } else if (given.size > 6 && given.size < sizeof decoded &&
+               memcmp(given.data, "Basic ", 6) == 0) {
+        size = decode_base64(slice_of(given.data + 6, given.size - 6), decoded);
+        colon = size == 0 ? NULL : memchr(decoded, ':', size);
+        if (colon != NULL) {
+            user = slice_of(decoded, (size_t)(colon - decoded));
+            (void)server_authenticate(s, &client, user, slice_of(colon + 1, size - user.size - 1));
+        }
+    }
+    return client.scopes;
+}
+
+static void refuse(struct http_connection *c, int code, enum rk_status status, const char *text)
+{
+    struct failure f;
+
+    failure_set(&f, status, "%s", text);
+    http_answer_failure(c, code, &f);
+}
+
+/* False when it answered. */
+static bool is_allowed(struct http_connection *c, const struct http_head *head, unsigned scope)
+{
+    unsigned scopes = scopes_of(c->base.server, head);
+
+    if (scopes == 0) {
+        refuse(c, 401, RK_NOAUTH, "a password is needed");
+        return false;
+    }
+    if ((scope & ~scopes) != 0) {
+        refuse(c, 403, RK_NOPERM, "this user may not do this");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Parameters ---- */
+
+/* Splits and decodes the query into c->bytes; false when it is malformed. */
+static bool read_query(struct http_connection *c, struct slice query, struct parameter *parameters,
+                       size_t *ret_count)
+{
+    size_t count = 0;
+    size_t used = 0;
+    size_t begin = 0;
+
+    c->bytes = heap_alloc(query.size + 1);
+    for (size_t i = 0; i <= query.size; i++) {
+        const uint8_t *equals;
+        struct slice pair, name, value;
+        size_t size;
+
+        if (i < query.size && query.data[i] != '&') {
+            continue;
+        }
+        pair = slice_of(query.data + begin, i - begin);
+        begin = i + 1;
+        if (pair.size == 0) {
+            continue;
+        }
+        if (count == PARAMETERS_MAX) {
+            return false;
+        }
+        equals = memchr(pair.data, '=', pair.size);
+        name = slice_of(pair.data, equals == NULL ? pair.size : (size_t)(equals - pair.data));
+        value = equals == NULL ? SLICE_NONE : slice_of(equals + 1, pair.size - name.size - 1);
+        if (!http_decode(name, c->bytes + used, &size)) {
+            return false;
+        }
+        parameters[count].name = slice_of(c->bytes + used, size);
+        used += size;
+        if (!http_decode(value, c->bytes + used, &size)) {
+            return false;
+        }
+        parameters[count++].value = slice_of(c->bytes + used, size);
+        used += size;
+    }
+    *ret_count = count;
+    return true;
+}
+
+static void start_request(struct http_connection *c, const struct request_type *type,
+                          const struct http_head *head)
+{
+    struct parameter parameters[PARAMETERS_MAX + 1];
+    struct request r;
+    struct failure why;
+    size_t count = 0;
+
+    if (!is_allowed(c, head, type->scope)) {
+        return;
+    }
+    if (!read_query(c, head->query, parameters, &count)) {
+        refuse(c, 400, RK_BADARG, "the query is malformed");
+        return;
+    }
+    if (head->idempotency_key.data != NULL && type->kind == REQUEST_WRITE) {
+        parameters[count++] = (struct parameter){ slice_of_text("reqid"), head->idempotency_key };
+    }
+    if (request_parse_parameters(type, parameters, count, &c->base.server->scratch, &r, &why) !=
+        RK_OK) {
+        server_count_request(c->base.server, type, why.status);
+        http_answer_failure(c, rk_status_http(why.status), &why);
+        return;
+    }
+    http_execute(c, &r);
+}
+
+/* ---- /route/headers: for nginx auth_request, which knows 2xx, 401 and 403 only ---- */
+
+static void answer_route_word(struct http_connection *c, int code, const char *word)
+{
+    struct buffer headers = BUFFER_INIT;
+
+    buffer_printf(&headers, "X-Git-Route: %s\r\n", word);
+    buffer_put_u8(&headers, '\0');
+    http_answer(c, code, "text/plain", (const char *)headers.data, SLICE_NONE);
+    buffer_release(&headers);
+}
+
+static bool is_header_safe(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] <= ' ' || text.data[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return text.size > 0;
+}
+
+void http_answer_route(struct http_connection *c, enum rk_status status)
+{
+    const struct request *r = &c->request;
+    bool is_write = (r->given & FIELD_BIT(FIELD_WRITE)) != 0;
+    struct buffer headers = BUFFER_INIT;
+    struct route route;
+
+    if (status != RK_OK) {
+        answer_route_word(c, 403, "unavailable");
+        return;
+    }
+    if (route_find(node_refdb(c->base.server->node), r->path, is_write, &route) != RK_OK) {
+        answer_route_word(c, 403, "unknown");
+        return;
+    }
+    if (is_write && route.repository.state != REPOSITORY_RW) {
+        answer_route_word(c, 403, repository_state_word(route.repository.state));
+        return;
+    }
+    if (!route.can_serve || !is_header_safe(route.primary.http_address)) {
+        answer_route_word(c, 403, "unavailable");
+        return;
+    }
+    buffer_printf(&headers, "X-Git-Route: ok\r\nX-Git-Primary: %.*s\r\nX-Git-Replica: %.*s\r\n",
+                  (int)route.primary.http_address.size, route.primary.http_address.data,
+                  (int)route.primary.http_address.size, route.primary.http_address.data);
+    buffer_printf(&headers, "X-Git-Storage: %.*s\r\nX-Git-Id: %llu\r\nX-Git-Epoch: %llu\r\n",
+                  (int)route.primary.name.size, route.primary.name.data,
+                  (unsigned long long)route.repository.id,
+                  (unsigned long long)route.repository.primary_epoch);
+    buffer_put_u8(&headers, '\0');
+    http_answer(c, 200, "text/plain", (const char *)headers.data, SLICE_NONE);
+    buffer_release(&headers);
+}
+
+static void start_route_headers(struct http_connection *c, const struct http_head *head)
+{
+    struct request r;
+    struct slice path;
+    bool is_write;
+
+    if (!is_allowed(c, head, SERVER_MAY_READ)) {
+        return;
+    }
+    c->is_route = true;
+    c->bytes = heap_alloc(head->original_uri.size + 1);
+    if (!http_parse_git_uri(head->original_uri, c->bytes, &path, &is_write)) {
+        answer_route_word(c, 403, "malformed");
+        return;
+    }
+    request_init(&r, request_type_find(slice_of_text("ROUTE")));
+    r.path = path;
+    r.given = FIELD_BIT(is_write ? FIELD_WRITE : FIELD_READ);
+    if (slice_equal(head->query, slice_of_text("consistency=stale"))) {
+        r.given |= FIELD_BIT(FIELD_STALE);
+    }
+    http_execute(c, &r);
+}
+
+/* ---- Paths ---- */
+
+static bool answer_probe(struct http_connection *c, const struct http_head *head, bool is_get)
+{
+    for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
+        if (!slice_equal(head->path, slice_of_text(probes[i].path))) {
+            continue;
+        }
+        if (!is_get) {
+            refuse(c, 405, RK_UNSUPPORTED, "only GET and HEAD");
+        } else if (probes[i].is_free || is_allowed(c, head, SERVER_MAY_READ)) {
+            probes[i].answer(c);
+        }
+        return true;
+    }
+    return false;
+}
+
+void http_route(struct http_connection *c, const struct http_head *head, struct slice body)
+{
+    bool is_get = c->is_head || slice_equal(head->method, slice_of_text("GET"));
+    bool is_known = false;
+
+    (void)body;
+    if (answer_probe(c, head, is_get)) {
+        return;
+    }
+    if (is_get && slice_equal(head->path, slice_of_text("/route/headers"))) {
+        start_route_headers(c, head);
+        return;
+    }
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (!slice_equal(head->path, slice_of_text(routes[i].path))) {
+            continue;
+        }
+        is_known = true;
+        if (slice_equal(c->is_head ? slice_of_text("GET") : head->method,
+                        slice_of_text(routes[i].method))) {
+            start_request(c, request_type_find(slice_of_text(routes[i].request)), head);
+            return;
+        }
+    }
+    if (is_known) {
+        refuse(c, 405, RK_UNSUPPORTED, "another method");
+    } else {
+        refuse(c, 404, RK_NOT_FOUND, "no such path");
+    }
+}
