@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 
-enum { PAGE_BYTES = 4096, HANDLES_MAX = 64, NAMES_MAX = 64, INODES_MAX = 4096, CHANGES_MAX = 64 };
+enum { SECTOR_BYTES = 512, HANDLES_MAX = 64, NAMES_MAX = 64, INODES_MAX = 4096, CHANGES_MAX = 64 };
 
 struct content {
     uint8_t *data; /* capacity >= used */
@@ -148,32 +148,32 @@ static void inode_sync(struct inode *inode)
     inode_clean(inode);
 }
 
-static void content_read_page(const struct content *c, size_t page, uint8_t *out)
+static void content_read_sector(const struct content *c, size_t number, uint8_t *out)
 {
-    size_t start = page * PAGE_BYTES;
+    size_t start = number * SECTOR_BYTES;
     size_t left = c->used > start ? c->used - start : 0;
 
-    memset(out, 0, PAGE_BYTES);
+    memset(out, 0, SECTOR_BYTES);
     if (left > 0) {
-        memcpy(out, c->data + start, left < PAGE_BYTES ? left : PAGE_BYTES);
+        memcpy(out, c->data + start, left < SECTOR_BYTES ? left : SECTOR_BYTES);
     }
 }
 
-/* Each page that differs, and the size, may have been written back. */
+/* Each sector that differs, and the size, may have been written back. */
 static void content_mix(struct content *durable, const struct content *now, struct rng *rng)
 {
     size_t used = durable->used > now->used ? durable->used : now->used;
     uint64_t size = rng_below(rng, 2) == 0 ? now->size : durable->size;
-    uint8_t page[PAGE_BYTES];
+    uint8_t sector[SECTOR_BYTES];
 
-    for (size_t i = 0; i * PAGE_BYTES < used; i++) {
-        size_t start = i * PAGE_BYTES;
-        size_t end = start + PAGE_BYTES < used ? start + PAGE_BYTES : used;
+    for (size_t i = 0; i * SECTOR_BYTES < used; i++) {
+        size_t start = i * SECTOR_BYTES;
+        size_t end = start + SECTOR_BYTES < used ? start + SECTOR_BYTES : used;
 
         if (rng_below(rng, 2) == 0) {
-            content_read_page(now, i, page);
+            content_read_sector(now, i, sector);
             content_reach(durable, end);
-            memcpy(durable->data + start, page, end - start);
+            memcpy(durable->data + start, sector, end - start);
         }
     }
     content_resize(durable, size);

@@ -2,7 +2,7 @@
 /*
  * A file system in memory that forgets what was not synced when the machine dies.
  *
- *   contents  durable by datasync of that file; without it each 4 KiB page, and the size,
+ *   contents  durable by datasync of that file; without it each sector of 512 bytes, and the size,
  *             may or may not have reached the disk
  *   names     durable by sync_dir; without it any prefix of the changes since may have
  *

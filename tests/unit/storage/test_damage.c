@@ -155,7 +155,7 @@ static void valid_entries_behind_a_bad_one_above_the_witness_are_cut_for_good(vo
     assert_int_equal(t->recovered.log_last_index, 5);
     assert_int_equal(t->recovered.torn_bytes, 128);
     OK(store_append_sync(t, 2, 1, 40)); /* ends where the old 7 began */
-    store_close(t);
+    case_kill(t, FS_CRASH_LOSE);
     OK(store_open(t));
     assert_int_equal(t->recovered.log_last_index, 6);
     buffer_release(&tail);
@@ -237,6 +237,27 @@ static void a_missing_short_long_or_foreign_index_is_rebuilt(void **state)
     }
     buffer_release(&good);
     buffer_release(&found);
+}
+
+/* Half overwritten it must not pass for ours: a far record of it names an entry we never had. */
+static void a_rebuild_of_the_index_may_be_cut_short_anywhere(void **state)
+{
+    struct store *t = *state;
+    uint8_t foreign[400] = { 0 };
+    bool is_through = false;
+
+    fill_and_close(t);
+    put_be64(foreign + 380, 20);
+    for (uint64_t call = 1; !is_through; call++) {
+        case_write_file(t, INDEX, slice_of(foreign, sizeof foreign));
+        fs_faulty_arm(case_faulty(t), (struct fs_fault){ .kind = FS_FAULT_STOP_AFTER, .at = call });
+        is_through = store_open(t) == RK_OK;
+        case_kill(t, FS_CRASH_PROCESS);
+        fs_faulty_arm(case_faulty(t), (struct fs_fault){ .kind = FS_FAULT_NONE });
+        OK(store_open(t));
+        assert_int_equal(case_count_entries(t, 1), 5);
+        store_close(t);
+    }
 }
 
 static void reads_go_on_when_the_index_rots_while_open(void **state)
@@ -436,6 +457,7 @@ int main(void)
         CASE_MEMORY(preallocated_zeros_are_no_entries),
         CASE_MEMORY(any_flipped_bit_in_the_index_costs_nothing),
         CASE_MEMORY(a_missing_short_long_or_foreign_index_is_rebuilt),
+        CASE_MEMORY(a_rebuild_of_the_index_may_be_cut_short_anywhere),
         CASE_MEMORY(reads_go_on_when_the_index_rots_while_open),
         CASE_MEMORY(one_bad_slot_is_repaired_from_the_other),
         CASE_MEMORY(two_bad_slots_are_refused_with_the_way_out),
