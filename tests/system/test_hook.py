@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real pushes, decided by real nodes, applied by `refkeeper hook proc-receive`."""
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+
+from cluster import Cluster, check, run_tests
+
+REPO = "group/project.git"
+ENV = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+       "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
+       "GIT_COMMITTER_EMAIL": "a@b", "REMOTE_USER": "jane doe"}
+
+
+def git(directory, *words, code=0, stdin=None, env=None):
+    """Its output, both streams; fails on another exit code (None = any)."""
+    run = subprocess.run(["git", "-C", directory, *words], capture_output=True, text=True,
+                         input=stdin, timeout=120, env={**ENV, **(env or {})})
+    check(code is None or run.returncode == code, "git %s: exit %d\n%s%s" % (
+        " ".join(words), run.returncode, run.stdout, run.stderr))
+    return run.stdout + run.stderr
+
+
+class Place:
+    """A cluster, a bare repository under it, and a clone to push from."""
+
+    number = 0
+
+    def __init__(self, cluster, init=()):
+        Place.number += 1
+        self.cluster = cluster
+        self.path = "%d/%s" % (Place.number, REPO)
+        self.directory = tempfile.mkdtemp(prefix="refkeeper-hook-")
+        self.served = os.path.join(self.directory, "served.git")
+        self.work = os.path.join(self.directory, "work")
+        git(self.directory, "init", "-q", "--bare", *init, self.served)
+        git(self.directory, "init", "-q", "-b", "main", *init, self.work)
+        git(self.work, "remote", "add", "o", self.served)
+        cluster.cli("storage", "set", "s1", "--http", "http://s1")
+        cluster.cli("repo", "create", self.path, "s1")
+        cluster.cli("hook", "install", self.served, "--repo", self.path, "--storage", "s1")
+        self.commit()
+
+    def commit(self):
+        git(self.work, "commit", "-q", "--allow-empty", "-m", "c")
+        return git(self.work, "rev-parse", "HEAD").strip()
+
+    def push(self, *words, code=0):
+        return git(self.work, "push", *words, code=code)
+
+    def in_cluster(self):
+        out = self.cluster.cli("ref", "list", self.path, "-o", "value")
+        return {name: oid for oid, name in (line.split("\t") for line in out.splitlines())}
+
+    def on_disk(self):
+        out = git(self.served, "for-each-ref", "--format=%(objectname) %(refname)")
+        return {name: oid for oid, name in (line.split(" ") for line in out.splitlines())}
+
+    def check_equal(self):
+        cluster, disk = self.in_cluster(), self.on_disk()
+        check(cluster == disk, "cluster %s\ndisk %s" % (cluster, disk))
+        self.cluster.cli("verify", self.path, self.served)
+        return disk
+
+    def close(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+CLUSTER = Cluster(3)
+
+
+def create_update_delete():
+    p = Place(CLUSTER)
+    p.push("o", "main", "main:dev", "main:refs/notes/n")
+    check(len(p.check_equal()) == 3, "three refs")
+    p.commit()
+    p.push("o", "main")
+    p.push("o", "+main~1:main")
+    p.push("o", ":dev")
+    check(set(p.check_equal()) == {"refs/heads/main", "refs/notes/n"}, "what is left")
+    p.close()
+
+
+def sha256_repositories():
+    p = Place(CLUSTER, ("--object-format=sha256",))
+    p.push("o", "main", "main:dev")
+    p.commit()
+    p.push("o", "main", ":dev")
+    disk = p.check_equal()
+    check(len(disk["refs/heads/main"]) == 64, "64 digits")
+    p.close()
+
+
+def a_name_becomes_a_folder_in_one_push():
+    p = Place(CLUSTER)
+    p.push("o", "main", "main:a")
+    p.push("o", "main:a/b", ":a")
+    check("refs/heads/a/b" in p.check_equal(), "a/b")
+    out = p.push("--atomic", "o", "main:a", ":a/b", code=1)
+    check("NAMECONFLICT" in out or "refused" in out, out)
+    check("refs/heads/a/b" in p.check_equal(), "a/b stays")
+    p.close()
+
+
+def a_refused_push_says_what_since_when_and_by_whom():
+    p = Place(CLUSTER)
+    p.push("o", "main", "main:x")
+    other = "2" * 40
+    p.cluster.cli("ref", "update", p.path, "refs/heads/x", other, "--force", "--actor", "mary jane")
+    p.commit()
+    out = p.push("o", "main", "main:x", code=1)
+    check(other in out and "since log index" in out and "mary jane" in out, out)
+    check(p.on_disk()["refs/heads/main"] == p.in_cluster()["refs/heads/main"], "main went through")
+    check(p.in_cluster()["refs/heads/x"] == other, "the cluster's x stays")
+    p.close()
+
+
+def an_atomic_push_is_refused_whole():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    p.cluster.cli("ref", "update", p.path, "refs/heads/x", "2" * 40, "--create")
+    before = p.on_disk()
+    p.commit()
+    out = p.push("--atomic", "o", "main", "main:x", "main:y", code=1)
+    check("fail to run proc-receive hook" not in out, out)
+    check(out.count("remote rejected") == 3, out)
+    check(p.on_disk() == before, "the disk is as before")
+    check("refs/heads/y" not in p.in_cluster(), "so is the cluster")
+    p.close()
+
+
+def what_git_refuses_is_refused_first():
+    p = Place(CLUSTER)
+    p.push("o", "main", "main:d")
+    git(p.served, "symbolic-ref", "HEAD", "refs/heads/main")
+    check("deletion of the current branch prohibited" in p.push("o", ":main", code=1), "HEAD")
+    check("funny refname" in p.push("o", "main:refs/foo", code=1), "refs/foo")
+    git(p.served, "config", "receive.denyDeletes", "true")
+    check("deletion prohibited" in p.push("o", ":d", code=1), "denyDeletes")
+    git(p.served, "config", "receive.denyNonFastForwards", "true")
+    p.commit()
+    p.push("o", "main")
+    check("non-fast-forward" in p.push("o", "+main~1:main", code=1), "denyNonFastForwards")
+    hook = os.path.join(p.served, "hooks", "update")
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\necho \"asked for $1\"\n[ \"$1\" != refs/heads/no ]\n")
+    os.chmod(hook, 0o755)
+    out = p.push("o", "main:no", "main:yes", code=1)
+    check("hook declined" in out and "asked for refs/heads/no" in out, out)
+    check("refs/heads/yes" in p.check_equal(), "the other one went through")
+    p.close()
+
+
+def a_checked_out_branch_is_left_alone():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    tree = os.path.join(p.directory, "tree")
+    git(p.served, "worktree", "add", "-q", tree, "main")
+    p.commit()
+    check("branch is currently checked out" in p.push("o", "main", code=1), "refused")
+    p.push("o", "main:other")
+    p.check_equal()
+    p.close()
+
+
+def five_thousand_refs_in_one_push():
+    p = Place(CLUSTER)
+    git(p.work, "update-ref", "--stdin",
+        stdin="".join("create refs/heads/b/%d HEAD\n" % i for i in range(5000)))
+    p.push("-q", "o", "refs/heads/b/*:refs/heads/b/*")
+    check(len(p.check_equal()) == 5000, "all of them")
+    p.close()
+
+
+def a_lock_that_is_let_go_is_waited_for():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    lock = os.path.join(p.served, "refs", "heads", "main.lock")
+    open(lock, "w").close()
+    p.commit()
+    threading.Timer(0.7, os.unlink, [lock]).start()
+    p.push("o", "main")
+    p.check_equal()
+    p.close()
+
+
+def a_disk_that_refuses_makes_it_take_the_decision_back():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    # A ref the cluster does not know stands in the way on the disk alone.
+    git(p.served, "update-ref", "refs/heads/wall/brick", p.on_disk()["refs/heads/main"],
+        env={"GIT_CONFIG_COUNT": "0"})
+    p.commit()
+    out = p.push("o", "main", "main:wall", "main:free", code=1)
+    check("disk refused it" in out and "nothing was changed" in out, out)
+    cluster = p.in_cluster()
+    check("refs/heads/wall" not in cluster and "refs/heads/free" in cluster, str(cluster))
+    out = p.push("--atomic", "o", "main:wall", "main:free2", code=1)
+    check("disk refused it" in out, out)
+    check("refs/heads/free2" not in p.in_cluster(), "taken back, both")
+    git(p.served, "update-ref", "-d", "refs/heads/wall/brick")
+    p.check_equal()
+    p.close()
+
+
+def two_pushers_of_one_branch_get_one_winner():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    clones = []
+    for i in range(2):
+        clone = os.path.join(p.directory, "clone%d" % i)
+        git(p.directory, "clone", "-q", p.served, clone)
+        git(clone, "commit", "-q", "--allow-empty", "-m", "of %d" % i)
+        clones.append(clone)
+    for round_number in range(5):
+        target = "HEAD:refs/heads/race%d" % round_number
+        runs = [subprocess.Popen(["git", "-C", c, "push", "origin", target], env=ENV,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                for c in clones]
+        outs = [r.communicate(timeout=60)[0] for r in runs]
+        codes = sorted(r.returncode for r in runs)
+        check(codes == [0, 1], "exit codes %s\n%s" % (codes, "\n".join(outs)))
+    p.check_equal()
+    p.close()
+
+
+def a_fenced_storage_decides_nothing():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    p.cluster.cli("storage", "set", "s2", "--http", "http://s2")
+    p.cluster.cli("repo", "register", p.path, "s2")
+    p.cluster.cli("primary", "set", "s2", p.path, "--force", "test")
+    p.commit()
+    out = p.push("o", "main", code=1)
+    check("not the primary" in out, out)
+    p.check_equal()
+    p.close()
+
+
+def a_renamed_repository_is_noticed():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    p.cluster.cli("repo", "rename", p.path, "moved/" + p.path)
+    p.commit()
+    out = p.push("o", "main", code=1)
+    check("RENAMED" in out or "NOREPO" in out or "renamed" in out, out)
+    p.close()
+
+
+def pushes_survive_the_death_of_the_leader():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    leader = CLUSTER.wait_leader()
+    leader.kill()
+    p.commit()
+    p.push("o", "main")
+    leader.start()
+    CLUSTER.wait_equal()
+    p.check_equal()
+    p.close()
+
+
+def without_a_cluster_nothing_is_pushed():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    before = p.on_disk()
+    p.commit()
+    for n in CLUSTER.nodes:
+        n.kill()
+    out = p.push("o", "main", "main:new", code=1)
+    check("remote rejected" in out and "refkeeper" in out, out)
+    check(p.on_disk() == before, "the disk is as before")
+    os.unlink(os.path.join(p.served, "hooks", "proc-receive"))
+    p.push("o", "main", code=1)
+    check(p.on_disk() == before, "without the hook, too")
+    p.close()
+    CLUSTER.fsck()
+
+
+def main():
+    CLUSTER.start()
+    try:
+        run_tests([create_update_delete, sha256_repositories, a_name_becomes_a_folder_in_one_push,
+                   a_refused_push_says_what_since_when_and_by_whom,
+                   an_atomic_push_is_refused_whole, what_git_refuses_is_refused_first,
+                   a_checked_out_branch_is_left_alone, five_thousand_refs_in_one_push,
+                   a_lock_that_is_let_go_is_waited_for,
+                   a_disk_that_refuses_makes_it_take_the_decision_back,
+                   two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
+                   a_renamed_repository_is_noticed, pushes_survive_the_death_of_the_leader,
+                   without_a_cluster_nothing_is_pushed])
+    finally:
+        CLUSTER.close()
+
+
+if __name__ == "__main__":
+    main()
