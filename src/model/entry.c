@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/entry.h"
 
-#include <zlib.h>
-
 #include "base/assert.h"
+#include "base/crc.h"
 
 /* term and index are the first 16 bytes of the header: the CRC covers a prefix and the command. */
 static uint32_t entry_crc(const uint8_t *header, struct slice command)
 {
-    uLong crc = crc32(0, header, 16);
-
-    if (command.size > 0) {
-        crc = crc32(crc, command.data, (uInt)command.size);
-    }
-    return (uint32_t)crc;
+    return crc_add(crc_add(0, slice_of(header, 16)), command);
 }
 
 void entry_seal(uint8_t *at, raft_term term, raft_index index, size_t command_bytes)

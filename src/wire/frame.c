@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/frame.h"
 
-#include <zlib.h>
-
 #include "base/assert.h"
+#include "base/crc.h"
 
 #define LENGTH_OFFSET 0
 #define TYPE_OFFSET 4
 #define FLAGS_OFFSET 5
 #define HEAD_OFFSET 6
 #define CRC_OFFSET 8
-
-static uint32_t crc_add(uint32_t crc, struct slice s)
-{
-    if (s.size == 0) {
-        return crc;
-    }
-    return (uint32_t)crc32(crc, s.data, (uInt)s.size);
-}
 
 static unsigned get_head(const uint8_t *header)
 {
