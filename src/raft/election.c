@@ -137,8 +137,8 @@ void election_count(struct raft *r)
     if (election_outcome(r, false) == QUORUM_WON) {
         if (r->role == RAFT_PRE_CANDIDATE) {
             election_start(r, false);
-        } else {
-            role_become_leader(r);
+        } else if (r->durable_generation >= r->term_generation) {
+            role_become_leader(r); /* else these answer what we have not asked yet */
         }
     } else if (!r->is_lost && election_outcome(r, true) == QUORUM_LOST) {
         election_lose(r);
