@@ -233,12 +233,17 @@ void replication_peer_closed(struct raft *r, struct raft_member *member)
 
 /*
  * Messages can vanish without a sign when a transport drops them.  A follower whose log
- * stays short of what was sent, for a whole election timeout, is probed anew.
+ * stays short of what was sent, for a whole election timeout, is probed anew; so is one
+ * that has it all and acknowledges nothing for much longer: it may have been restarted.
  */
 static bool is_stalled(const struct raft *r, const struct progress *p)
 {
-    return p->inflight_count > 0 && p->tail_index + 1 < p->next_index &&
-           r->now_ms - p->moved_ms >= r->config.election_timeout_ms;
+    time_ms patience_ms = r->config.election_timeout_ms;
+
+    if (p->tail_index + 1 >= p->next_index) {
+        patience_ms *= 4; /* more likely its disk is slow */
+    }
+    return p->inflight_count > 0 && r->now_ms - p->moved_ms >= patience_ms;
 }
 
 void replication_acknowledged(struct raft *r, struct raft_member *member, raft_index match_index)

@@ -50,6 +50,9 @@ void role_raise_term(struct raft *r, raft_term term)
     r->hard_state.voted_for = 0;
     effects_hard_state(r);
     r->term_generation = r->hard_state_generation;
+    /* A term has one leader, so this outlives losing sight of it, and nothing more. */
+    r->verified_index = 0;
+    r->echo_sequence = 0;
 }
 
 void role_set_leader(struct raft *r, node_id leader)
@@ -59,9 +62,7 @@ void role_set_leader(struct raft *r, node_id leader)
     }
     reads_fail(r);
     r->leader = leader;
-    r->verified_index = 0;
     r->acked_index = 0;
-    r->echo_sequence = 0;
     r->replied_ms = 0;
 }
 

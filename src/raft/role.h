@@ -37,7 +37,7 @@ bool role_may_change(enum raft_role from, enum raft_role to);
 /* The current term grows and the vote is free again: the only place that clears it. */
 void role_raise_term(struct raft *r, raft_term term);
 
-/* Sets who leads the current term; a change fails pending reads and forgets what was agreed. */
+/* Sets who leads the current term; a change fails pending reads. */
 void role_set_leader(struct raft *r, node_id leader);
 
 /* Same term: keeps the vote [paper 5.2]. */

@@ -315,6 +315,24 @@ static void what_one_leader_verified_is_not_told_to_the_next(void **state)
     core_close(&c);
 }
 
+/* Found by the random faults: the acknowledgement never came, and replication stood still. */
+static void losing_sight_of_the_leader_keeps_what_it_verified(void **state)
+{
+    struct core c;
+    struct raft_event closed = { .type = RAFT_PEER_CLOSED };
+
+    (void)state;
+    core_open(&c, 3, 2, 0, TERMS(1, 2, 2));
+    core_append_entries(&c, 2, 2, 3, 2, NONE, 1);
+    closed.now_ms = c.now_ms;
+    closed.u.peer_closed.peer = 2;
+    raft_step(c.raft, &closed, &c.effects);
+    assert_int_equal(core_status(&c).leader, 0);
+    core_append_entries(&c, 2, 2, 1, 1, NONE, 1);
+    assert_int_equal(append_reply(&c, 2)->u.append_entries_reply.match_index, 3);
+    core_close(&c);
+}
+
 /* ---- Candidates ---- */
 
 static void an_election_raises_the_term_and_votes_for_itself(void **state)
@@ -400,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_completion_of_replaced_entries_does_not_count),
         cmocka_unit_test(a_completion_of_an_entry_that_came_back_does_not_count),
         cmocka_unit_test(what_one_leader_verified_is_not_told_to_the_next),
+        cmocka_unit_test(losing_sight_of_the_leader_keeps_what_it_verified),
         cmocka_unit_test(an_election_raises_the_term_and_votes_for_itself),
         cmocka_unit_test(an_own_vote_counts_when_it_is_durable),
         cmocka_unit_test(a_refused_pre_vote_raises_the_term_of_the_one_left_behind),
