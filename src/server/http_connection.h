@@ -27,7 +27,7 @@ struct http_connection {
     /* Of the request in progress. */
     bool is_busy;
     bool is_answered; /* just now: the next one may be looked at */
-    bool is_head; /* HEAD: no body in the answer */
+    bool is_head;     /* HEAD: no body in the answer */
     bool will_close;
     bool is_route; /* /route/headers */
     struct request request;

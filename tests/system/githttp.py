@@ -35,7 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             **self.server.environment,
         }
         for name, variable in (("Content-Encoding", "HTTP_CONTENT_ENCODING"),
-                               ("Git-Protocol", "GIT_PROTOCOL"), ("X-Git-Epoch", "HTTP_X_GIT_EPOCH")):
+                               ("Git-Protocol", "GIT_PROTOCOL"),
+                               ("X-Git-Epoch", "HTTP_X_GIT_EPOCH")):
             if name in self.headers:
                 environment[variable] = self.headers[name]
         return environment

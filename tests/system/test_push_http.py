@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""git push over http is decided by the cluster and applied by the hook; who pushed is remembered."""
+"""git push over http is decided by the cluster, applied by the hook; who pushed is remembered."""
 import os
 import subprocess
 
@@ -100,8 +100,8 @@ def an_atomic_push_is_all_or_nothing():
     try:
         clone = site.clone("a")
         oid = site.commit(clone, "one")
-        site.cluster.nodes[0].resp().call("REF.UPDATE", "team/app.git", "refs/heads/taken", "ABSENT",
-                                          "2" * 40)
+        site.cluster.nodes[0].resp().call("REF.UPDATE", "team/app.git",
+                                          "refs/heads/taken", "ABSENT", "2" * 40)
         git("push", "--atomic", "origin", "main", "main:refs/heads/taken", directory=clone, code=1)
         check(site.get("refs/heads/main") is None, "a part of an atomic push was applied")
         git("push", "--atomic", "-q", "origin", "main", "main:refs/heads/free", directory=clone)
