@@ -40,14 +40,16 @@ static int write_hook(struct cli *cli, const char *path)
     FILE *file;
     bool is_ok;
 
-    if (size < 0 || strchr(path, '\0') - path > PATH_MAX - 8) {
+    if (size < 0) {
         return cli_fail_text(cli, RK_IO, "find my own program: %s", strerror(errno));
     }
     program[size] = '\0';
     if (strchr(program, '\'') != NULL) {
         return cli_fail_text(cli, RK_IO, "my own path holds a quote: %s", program);
     }
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary) {
+        return cli_fail_text(cli, RK_BADARG, "the path of the hook is too long: %s", path);
+    }
     file = fopen(temporary, "w");
     if (file == NULL) {
         return cli_fail_text(cli, RK_IO, "write %s: %s", temporary, strerror(errno));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* refkeeper repo ...: repositories. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/heap.h"
@@ -26,7 +25,9 @@ static int set_up(struct cli *cli, struct setup *s, int argc, char **argv, const
     struct flag flags[8] = { WRITE_FLAGS(s->flags) };
     int count;
 
-    memcpy(flags + WRITE_FLAG_COUNT, own, own_count * sizeof *own);
+    for (size_t i = 0; i < own_count; i++) {
+        flags[WRITE_FLAG_COUNT + i] = own[i];
+    }
     *ret_exit = EXIT_USAGE;
     count = cli_parse(cli, argc, argv, flags, WRITE_FLAG_COUNT + own_count, least, most);
     if (count < 0) {

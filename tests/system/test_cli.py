@@ -104,7 +104,8 @@ def a_script_of_update_ref():
     wants(4, "ref", "update", "s/a.git", "--stdin", stdin=script)
     check(wants(0, "ref", "get", "s/a.git", "refs/heads/a", "-o", "value")[0] == A + "\n",
           "all or nothing")
-    script = "start\ndelete refs/heads/a %s\nprepare\ncommit\nstart\ndelete refs/heads/b\nabort\n" % A
+    script = "start\ndelete refs/heads/a %s\nprepare\ncommit\n" % A
+    script += "start\ndelete refs/heads/b\nabort\n"
     out, _ = wants(0, "ref", "update", "s/a.git", "--stdin", stdin=script)
     check(out == "start: ok\nprepare: ok\ncommit: ok\nstart: ok\nabort: ok\n", out)
     script = "update refs/heads/z\0%s\0%s\0verify refs/heads/b\0%s\0" % (A, Z, B)
