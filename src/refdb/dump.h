@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of a dumped state.  [docs/DISK_FORMAT.md, SNAPSHOT]
+ * The bytes of a dumped state.  [docs/DISK_FORMAT.md, dump of the state]
  *
  *   dump     chunks in order of kind, as many of each kind as needed; HEADER and END once
  *   chunk    u32 size of the payload, u8 kind, payload
@@ -33,8 +33,8 @@
 #define DUMP_MAGIC 0x524b4442U
 #define DUMP_VERSION 1
 #define DUMP_CHUNK_HEADER_BYTES 5
-#define DUMP_CHUNK_BYTES (192 * KIB)     /* a chunk is closed after the record that passes this */
-#define DUMP_CHUNK_BYTES_MAX (512 * KIB) /* no chunk is larger */
+#define DUMP_CHUNK_BYTES (120 * KIB) /* closed behind the record that passes this: below 256 KiB */
+#define DUMP_CHUNK_BYTES_MAX (512 * KIB) /* refused above */
 #define DUMP_COUNTS 7
 
 enum dump_kind {

@@ -188,7 +188,7 @@ struct refdb_view *refdb_freeze(struct refdb *db);
 
 /*
  * The next piece of the dump, in a fixed order: identical states give identical bytes.
- * Appends up to about 256 KiB to `out`; nothing appended = complete.
+ * Appends one piece of less than 256 KiB to `out`; nothing appended = complete.
  * Thread: any one thread.
  */
 void refdb_dump_next(struct refdb_view *view, struct buffer *out);
