@@ -196,7 +196,7 @@ static void transactions_end_as_with_git(void **state)
     for (unsigned i = 0; i < TRANSACTIONS; i++) {
         one_transaction(&g, &rng, &accepted);
     }
-    assert_in_range(accepted, TRANSACTIONS / 10, TRANSACTIONS - TRANSACTIONS / 10);
+    assert_in_range(accepted, TRANSACTIONS / 20, TRANSACTIONS - TRANSACTIONS / 20);
     remove_repository(&g);
 }
 
