@@ -78,7 +78,7 @@ struct raft *raft_new(const struct raft_config *config, const struct raft_recove
     recover_log(r, recovered);
     recover_membership(r, recovered);
     r->role = RAFT_FOLLOWER;
-    r->is_waiting = r->trail.last_index == 0 && r->hard_state.voted_for == 0;
+    r->is_waiting = r->trail.last_index == 0 && r->hard_state.current_term == 0;
     election_draw_timeout(r);
     raft_check_invariants(r);
     return r;

@@ -96,7 +96,7 @@ struct raft_recovered {
 };
 
 /*
- * A follower that has heard nobody.  A node with an empty log that has never voted neither
+ * A follower that has heard nobody.  A node with an empty log and no hard state neither
  * campaigns nor votes before RAFT_BOOTSTRAP or its first entry.  Everything borrowed is
  * copied.
  */

@@ -85,7 +85,7 @@ struct raft {
     raft_index commit_index;
 
     /* Elections */
-    bool is_waiting;  /* empty and never voted: quiet until RAFT_BOOTSTRAP or a first entry */
+    bool is_waiting;  /* empty, no hard state: quiet until RAFT_BOOTSTRAP or a first entry */
     bool is_transfer; /* the election going on was asked for by the leader */
     bool is_lost;     /* the election going on was surely lost */
     unsigned lost_count;
