@@ -32,7 +32,7 @@ class Site:
         self.bare = os.path.join(self.root, "team", "app.git")
         git("init", "-q", "--bare", "-b", "main", self.bare)
         git("config", "http.receivepack", "true", directory=self.bare)
-        self.cluster.cli("storage", "set", "s1")
+        self.cluster.cli("storage", "set", "s1", "--state", "active")
         self.cluster.cli("import", "team/app.git", "s1", self.bare)
         self.cluster.cli("hook", "install", self.bare, "--repo", "team/app.git", "--storage", "s1",
                          "--endpoints", self.cluster.endpoints)
