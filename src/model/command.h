@@ -208,7 +208,8 @@ void command_encode_set_primary(struct buffer *out, struct slice storage, const 
                                 uint32_t count);
 void command_encode_noop(struct buffer *out);
 void command_encode_membership(struct buffer *out, const struct membership *m);
-/* The membership of a COMMAND_MEMBERSHIP entry.  Errors: PROTOCOL. */
+/* The membership of a COMMAND_MEMBERSHIP entry.  Errors: PROTOCOL, also when a half is without
+ * voters. */
 enum rk_status command_membership(struct slice bytes, struct membership *ret_m) MUST_USE;
 /* Encodes any of the tags >= 19 from its decoded form. */
 void command_encode_plain(struct buffer *out, const struct command *command);

@@ -329,13 +329,24 @@ static enum rk_status decode_plain(struct slice bytes, struct command *c)
     return decoder_finish(&d);
 }
 
+/* Without a voter in each half nothing could ever be agreed again. */
+static bool can_decide(const struct membership *m)
+{
+    unsigned halves = 0;
+
+    for (unsigned i = 0; i < m->count; i++) {
+        halves |= m->members[i].flags;
+    }
+    return halves == (MEMBER_VOTER | MEMBER_VOTER_OLD);
+}
+
 enum rk_status command_membership(struct slice bytes, struct membership *ret_m)
 {
     struct reader in = reader_of(bytes);
     struct membership m;
 
     if (reader_u8(&in) != COMMAND_MEMBERSHIP || membership_decode(&in, &m) != RK_OK ||
-        !reader_done(&in)) {
+        !reader_done(&in) || !can_decide(&m)) {
         return RK_PROTOCOL;
     }
     *ret_m = m;

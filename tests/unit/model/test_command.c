@@ -148,7 +148,7 @@ static void commands_without_fields_are_one_byte(void **state)
 static void membership_comes_back(void **state)
 {
     struct fixture *f = *state;
-    struct membership m = { .count = 1, .members = { { .id = 4, .name = "n4" } } };
+    struct membership m = { .count = 1, .members = { { .id = 4, .flags = 3, .name = "n4" } } };
     struct membership back;
 
     command_encode_membership(&f->b, &m);
@@ -160,6 +160,32 @@ static void membership_comes_back(void **state)
     f->b.data[0] = COMMAND_NOOP;
     assert_int_equal(command_membership(buffer_slice(&f->b), &back), RK_PROTOCOL);
     assert_int_equal(command_membership(SLICE_NONE, &back), RK_PROTOCOL);
+}
+
+static void a_membership_that_cannot_decide_is_refused(void **state)
+{
+    static const struct {
+        unsigned count, first_flags, second_flags;
+        enum rk_status expected;
+    } rows[] = {
+        { 0, 0, 0, RK_PROTOCOL },
+        { 2, 0, 0, RK_PROTOCOL },
+        { 2, MEMBER_VOTER, MEMBER_VOTER, RK_PROTOCOL },
+        { 2, MEMBER_VOTER_OLD, 0, RK_PROTOCOL },
+        { 2, MEMBER_VOTER_OLD, MEMBER_VOTER, RK_OK }, /* joint: one goes, one comes */
+        { 2, MEMBER_VOTER | MEMBER_VOTER_OLD, 0, RK_OK },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct membership m = { .count = rows[i].count,
+                                .members = { { .id = 1, .flags = rows[i].first_flags },
+                                             { .id = 2, .flags = rows[i].second_flags } } };
+
+        buffer_clear(&f->b);
+        command_encode_membership(&f->b, &m);
+        assert_int_equal(decode(f), rows[i].expected);
+    }
 }
 
 static void create_repo_comes_back(void **state)
@@ -357,6 +383,7 @@ int main(void)
         TEST(set_primary_may_name_no_path),
         TEST(commands_without_fields_are_one_byte),
         TEST(membership_comes_back),
+        TEST(a_membership_that_cannot_decide_is_refused),
         TEST(create_repo_comes_back),
         TEST(rename_repo_comes_back),
         TEST(set_head_and_remove_replica_come_back),

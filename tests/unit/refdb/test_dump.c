@@ -9,7 +9,8 @@
 /* A little of everything. */
 static void fill(struct fixture *f)
 {
-    struct membership m = { .count = 1, .members = { { .id = 1, .flags = MEMBER_VOTER } } };
+    struct membership m = { .count = 1,
+                            .members = { { .id = 1, .flags = MEMBER_VOTER | MEMBER_VOTER_OLD } } };
     struct command c = { .tag = COMMAND_SET_STORAGE };
     char name[64];
 
