@@ -56,14 +56,13 @@ static void send_append_entries(struct node *n, struct buffer *out, const struct
     }
     start = frame_begin(out, FRAME_MESSAGE);
     message_encode(out, &m);
+    frame_end_with_entries(out, start, m.u.append_entries.bytes.size);
     if (owner != NULL && m.u.append_entries.bytes.size >= SHARE_BYTES_MIN) {
-        frame_end_with_tail(out, start, m.u.append_entries.bytes);
         transport_send_shared(n->transport, m.to, m.u.append_entries.bytes, batch_unref,
                               batch_ref(owner));
         return;
     }
     buffer_put_slice(out, m.u.append_entries.bytes);
-    frame_end(out, start);
 }
 
 void send_message(struct node *n, const struct message *message)
