@@ -3,8 +3,8 @@
 """Bad input on each port: an answer or a close, the node stays up, its memory bounded.
 
 The peer, RESP and HTTP ports of one node are each given garbage, a length of 1 GiB, half a message
-and 10,000 connections that say nothing.  All the time the cluster goes on taking updates, and the node
-under attack still leads or follows as before.
+and 10,000 connections that say nothing.  All the time the cluster goes on taking updates, and the
+node under attack still leads or follows as before.
 """
 import os
 import resource
@@ -36,7 +36,8 @@ INPUTS = {
     },
     "http": {
         "garbage": GARBAGE + b"\r\n\r\n",
-        "a body of 1 GiB": b"POST /v1/refs HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n",
+        "a body of 1 GiB":
+            b"POST /v1/refs HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n",
         "half a head": b"GET /livez HTT",
         "an endless header": b"GET / HTTP/1.1\r\nX: " + b"a" * 1000000,
         "two lengths": b"POST /v1/refs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
@@ -136,7 +137,8 @@ def ten_thousand_idle_connections_are_bounded():
             print("# %s port: %d connections opened, %.0f MiB resident" % (name, len(held), mib))
             # Another node goes on taking updates, also through the one under attack.
             other = [n for n in a.cluster.nodes if n is not a.node][0]
-            other.resp().call("REF.UPDATE", REPO, "refs/heads/idle", "ANY", "%040x" % (len(held) + 1))
+            other.resp().call("REF.UPDATE", REPO, "refs/heads/idle", "ANY",
+                              "%040x" % (len(held) + 1))
             for s in held:
                 s.close()
             wait_until(a.node.status, 20, "the node takes clients again")

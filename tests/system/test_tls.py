@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS on every port: nodes know each other by certificate, clients check the nodes'.
 
-Three nodes with certificates of one CA; refkeeper, redis-cli and curl talk to them over TLS. Plaintext
-is not answered. A node whose certificate names another one, or is signed by another CA, stays outside.
+Three nodes with certificates of one CA; refkeeper, redis-cli and curl talk to them over TLS.
+Plaintext is not answered. A node whose certificate names another one, or is signed by another CA,
+stays outside.
 """
 import os
 import shutil
@@ -35,7 +36,8 @@ class TlsCluster(Cluster):
                 "--client-cert", base + ".crt", "--client-key", base + ".key"]
 
     def ask(self, node, *arguments):
-        return subprocess.run([CLI, "--endpoints", "127.0.0.1:%d" % node.client, "--cacert", self.ca,
+        endpoint = "127.0.0.1:%d" % node.client
+        return subprocess.run([CLI, "--endpoints", endpoint, "--cacert", self.ca,
                                "--timeout", "5s", *arguments], capture_output=True, text=True,
                               timeout=60)
 
@@ -66,8 +68,8 @@ def everything_works_over_tls():
                                "REF.GET", "a.git", "refs/heads/x"], capture_output=True, text=True,
                               timeout=20).stdout
         check(said.strip() == "1" * 40, "redis-cli: " + said)
-        said = subprocess.run(["curl", "-s", "--cacert", c.ca,
-                               "https://127.0.0.1:%d/v1/ref?path=a.git&ref=refs/heads/x" % first.http],
+        url = "https://127.0.0.1:%d/v1/ref?path=a.git&ref=refs/heads/x" % first.http
+        said = subprocess.run(["curl", "-s", "--cacert", c.ca, url],
                               capture_output=True, text=True, timeout=20).stdout
         check("1" * 40 in said, "curl: " + said)
         for node in c.nodes:
