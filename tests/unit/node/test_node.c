@@ -260,11 +260,10 @@ static void check_equal_digests(struct cluster *c)
         assert_true(clock_monotonic_ms() < until_ms);
         turn(c);
     }
-    refdb_digest(leader(c)->refdb, first);
-    for (size_t i = 0; i < MEMBERS; i++) {
+    for (size_t i = 0, seen = 0; i < MEMBERS; i++) {
         if (c->nodes[i] != NULL) {
-            refdb_digest(c->nodes[i]->refdb, other);
-            assert_memory_equal(first, other, sizeof first);
+            refdb_digest(c->nodes[i]->refdb, seen++ == 0 ? first : other);
+            assert_true(seen == 1 || memcmp(first, other, sizeof first) == 0);
         }
     }
 }
