@@ -60,15 +60,3 @@ int rk_optimizing;
     [AC_MSG_RESULT([no])])
 ])
 
-dnl RK_OPTIONAL_LIBRARY(NAME, PREFIX, MODULE, PURPOSE)
-dnl Adds --with-NAME (yes, no, auto). Sets have_NAME, PREFIX_CFLAGS, PREFIX_LIBS; defines
-dnl HAVE_PREFIX.
-AC_DEFUN([RK_OPTIONAL_LIBRARY], [
-AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1], [$4 (default: when found)])], [], [with_$1=auto])
-have_$1=no
-AS_IF([test "x$with_$1" != xno],
-    [PKG_CHECK_MODULES([$2], [$3],
-        [have_$1=yes
-         AC_DEFINE([HAVE_$2], [1], [$4])],
-        [AS_IF([test "x$with_$1" = xyes], [AC_MSG_ERROR([--with-$1: $3 not found])])])])
-])
