@@ -3,6 +3,20 @@
 #include "node/node_internal.h"
 #include "sys/clock.h"
 
+/*
+ * A command this version does not know is only not appended: the sender may be newer.
+ * Anything else that cannot be read is a fault of the sender, and ends the connection.
+ */
+static void refuse_message(struct node *n, node_id peer, enum rk_status status)
+{
+    if (status != RK_PROTOCOL) {
+        node_log(n, NODE_LOG_WARN, "a message of member %llu was dropped: %s",
+                 (unsigned long long)peer, rk_status_text(status));
+        return;
+    }
+    transport_drop(n->transport, peer, "a malformed message");
+}
+
 static void receive_message(struct node *n, node_id peer, struct slice payload)
 {
     struct message m;
@@ -10,13 +24,11 @@ static void receive_message(struct node *n, node_id peer, struct slice payload)
     enum rk_status status = message_decode(&n->decoder, payload, &m);
 
     if (status != RK_OK) {
-        node_log(n, NODE_LOG_WARN, "a message of member %llu was dropped: %s",
-                 (unsigned long long)peer, rk_status_text(status));
+        refuse_message(n, peer, status);
         return;
     }
     if (m.from != peer || m.to != n->state.id) {
-        node_log(n, NODE_LOG_WARN, "a message of member %llu names another sender or target",
-                 (unsigned long long)peer);
+        transport_drop(n->transport, peer, "a message that names another sender or target");
         return;
     }
     if (peer == raft_leader(n->raft)) {
@@ -33,8 +45,7 @@ static void receive_forward(struct node *n, node_id peer, struct slice payload)
     struct buffer *out;
 
     if (forward_decode(payload, &refusal.first_token, &refusal.count, &commands) != RK_OK) {
-        node_log(n, NODE_LOG_WARN, "forwarded commands of member %llu are malformed",
-                 (unsigned long long)peer);
+        transport_drop(n->transport, peer, "malformed forwarded commands");
         return;
     }
     if (proposals_add_forwarded(&n->proposals, peer, refusal.first_token, refusal.count,
@@ -68,6 +79,8 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
     case FRAME_FORWARD_REPLY:
         if (forward_reply_decode(frame->payload, &reply) == RK_OK) {
             proposals_forward_replied(n, peer, &reply);
+        } else {
+            transport_drop(n->transport, peer, "a malformed answer to forwarded commands");
         }
         return;
     case FRAME_HELLO:

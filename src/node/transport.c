@@ -117,6 +117,19 @@ void transport_link_closed(struct peer_link *link, const char *cause, bool by_ho
     }
 }
 
+void transport_drop(struct transport *t, node_id id, const char *cause)
+{
+    struct peer *peer = transport_find(t, id);
+    struct peer_link *link = peer == NULL ? NULL : peer->link;
+
+    if (link == NULL) {
+        return;
+    }
+    peer->bad_frames_total++;
+    peer_lost(peer, cause, false);
+    peer_link_close(link, false);
+}
+
 /* ---- Members ---- */
 
 static void peer_add(struct transport *t, const struct member *member)

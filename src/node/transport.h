@@ -68,6 +68,10 @@ enum rk_status transport_open(struct event_base *base, const struct transport_op
  */
 void transport_set_members(struct transport *t, const struct membership *members);
 
+/* Ends the connection with a peer whose frames are whole but whose words are not: counted and
+ * logged as a bad frame, closed() follows inside this call, dialled anew like any other loss. */
+void transport_drop(struct transport *t, node_id peer, const char *cause);
+
 bool transport_is_connected(const struct transport *t, node_id peer);
 
 /*
