@@ -232,3 +232,27 @@ const struct verb *cli_find_verb(int argc, char **argv, int *ret_words)
     }
     return found;
 }
+
+int cli_list(struct cli *cli, int argc, char **argv,
+             enum rk_status (*list)(struct rk_client *client, struct rk_reply **ret_maps,
+                                    struct rk_error *ret_error))
+{
+    struct rk_error error;
+    struct rk_reply *maps = NULL;
+    struct rk_client *client;
+    int code = EXIT_USAGE;
+
+    if (cli_parse(cli, argc, argv, NULL, 0, 0, 0) < 0) {
+        return EXIT_USAGE;
+    }
+    client = cli_client(cli, &code);
+    if (client == NULL) {
+        return code;
+    }
+    if (list(client, &maps, &error) != RK_OK) {
+        return cli_fail(cli, &error);
+    }
+    code = output_maps(cli->format, maps, NULL, 0) != 0 ? EXIT_OTHER : 0;
+    rk_reply_free(maps);
+    return code;
+}

@@ -104,4 +104,11 @@ void cli_print_help(const struct cli *cli);
 /* The verb for argv, and how many words its name has; NULL when there is none. */
 const struct verb *cli_find_verb(int argc, char **argv, int *ret_words);
 
+/*
+ * A verb without arguments that asks for a list of maps and prints it.  Returns the exit code.
+ */
+int cli_list(struct cli *cli, int argc, char **argv,
+             enum rk_status (*list)(struct rk_client *client, struct rk_reply **ret_maps,
+                                    struct rk_error *ret_error));
+
 #endif
