@@ -194,7 +194,8 @@ def offline_tools():
     rows = as_json("fsck", *dirs)
     check([r["finding"] for r in rows] == ["ok"] * 3, str(rows))
     # A node that outlived the leader may have begun a term of its own: logs of one length agree.
-    check(len({(r["last"], r["digest"]) for r in rows}) == len({r["last"] for r in rows}), str(rows))
+    digests = {(r["last"], r["digest"]) for r in rows}
+    check(len(digests) == len({r["last"] for r in rows}), str(rows))
     entries = as_json("log", "dump", dirs[0])
     check(entries[0]["kind"] == "membership", str(entries[0]))
     check(any(e["actor"] == "mary jane" and "refs/heads/x absent -> " + A in e["what"]
