@@ -101,10 +101,19 @@ def total(writers):
 
 
 def acknowledged_updates_survive_kills():
-    cluster = Cluster()
+    survive(Cluster(), KILLS)
+
+
+def acknowledged_updates_survive_kills_while_logs_are_cut():
+    """Snapshots all the time and a short tail: who was away is often sent one."""
+    survive(Cluster(options=("--insecure-peer", "--snapshot-interval", "1s",
+                             "--trailing-entries", "10")), KILLS // 4, 25 * ROUND_UPDATES)
+
+
+def survive(cluster, kills, round_updates=ROUND_UPDATES):
     draw = random.Random(SEED)
     print("# seed %d, %d kills; replay: RK_SEED=%d RK_KILLS=%d %s" % (
-        SEED, KILLS, SEED, KILLS, "tests/system/test_kill9.py"))
+        SEED, kills, SEED, KILLS, "tests/system/test_kill9.py"))
     try:
         cluster.start()
         cluster.nodes[0].resp().call("REPO.REGISTER", REPO, "s1")
@@ -112,20 +121,25 @@ def acknowledged_updates_survive_kills():
         for w in writers:
             w.start()
         leaders_killed = 0
-        for _ in range(KILLS):
-            wait_until_progress(writers)
+        for _ in range(kills):
+            wait_until_progress(writers, round_updates)
             victim = draw.choice(cluster.nodes)
             leaders_killed += cluster.leader() is victim
             victim.kill()
-            wait_until_progress(writers)
+            wait_until_progress(writers, round_updates)
             victim.start()
         for w in writers:
             w.is_stopping = True
         for w in writers:
             w.join(30)
         print("# %d kills, %d of leaders, %d updates acknowledged, %d of unknown outcome" % (
-            KILLS, leaders_killed, total(writers), sum(w.unknown_count for w in writers)))
+            kills, leaders_killed, total(writers), sum(w.unknown_count for w in writers)))
         check_all(cluster, writers)
+        for n in cluster.nodes:
+            with open(n.log_path, errors="replace") as f:
+                lines = f.read()
+            print("# %s: %d snapshots taken, %d installed" % (
+                n.name, lines.count(" taken"), lines.count(" installed")))
         for n in cluster.nodes:
             check(n.stop() == 0, n.name + " did not stop cleanly")
         cluster.fsck()
@@ -137,9 +151,9 @@ def acknowledged_updates_survive_kills():
         cluster.close()
 
 
-def wait_until_progress(writers):
-    target = total(writers) + ROUND_UPDATES
-    wait_until(lambda: total(writers) >= target, 30, "%d more updates" % ROUND_UPDATES)
+def wait_until_progress(writers, updates):
+    target = total(writers) + updates
+    wait_until(lambda: total(writers) >= target, 30, "%d more updates" % updates)
 
 
 def check_all(cluster, writers):
@@ -152,4 +166,5 @@ def check_all(cluster, writers):
         connection.close()
 
 
-run_tests([acknowledged_updates_survive_kills])
+run_tests([acknowledged_updates_survive_kills,
+           acknowledged_updates_survive_kills_while_logs_are_cut])
