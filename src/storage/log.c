@@ -331,17 +331,9 @@ enum rk_status log_point_at(struct storage *s, raft_index index, struct log_poin
     }
     log_scan_init(&scan, s->fs, s->files->log, s->tail.end, s->anchors[i]);
     while (status == RK_OK && scan.at.index < index) {
-        enum entry_verdict verdict;
         struct entry entry;
 
-        status = log_scan_next(&scan, &verdict, &entry);
-        if (status == RK_IO) {
-            (void)storage_error(scan.error, why, "read", LOG_NAME);
-        } else if (status == RK_OK && verdict != ENTRY_GOOD) {
-            errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged", s->data_dir, LOG_NAME,
-                       (unsigned long long)scan.at.index + 1, (unsigned long long)scan.at.end);
-            status = RK_CORRUPT;
-        }
+        status = log_scan_good(s, &scan, &entry, why);
     }
     *ret_point = scan.at;
     log_scan_release(&scan);

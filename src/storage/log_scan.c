@@ -136,3 +136,28 @@ struct slice log_scan_bytes(const struct entry *entry)
 {
     return slice_of(entry->command.data - ENTRY_HEADER_BYTES, entry_size(entry));
 }
+
+enum rk_status log_damaged(const struct storage *s, raft_index index, uint64_t offset,
+                           struct errmsg *why)
+{
+    errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged; see `refkeeper fsck %s`",
+               s->data_dir, LOG_NAME, (unsigned long long)index, (unsigned long long)offset,
+               s->data_dir);
+    return RK_CORRUPT;
+}
+
+enum rk_status log_scan_good(const struct storage *s, struct log_scan *scan,
+                             struct entry *ret_entry, struct errmsg *why)
+{
+    enum entry_verdict verdict;
+    enum rk_status status = log_scan_next(scan, &verdict, ret_entry);
+
+    if (status != RK_OK) {
+        (void)storage_error(scan->error, why, "read", LOG_NAME);
+        return status;
+    }
+    if (verdict != ENTRY_GOOD) {
+        return log_damaged(s, scan->at.index + 1, scan->at.end, why);
+    }
+    return RK_OK;
+}

@@ -92,19 +92,10 @@ static enum rk_status find_by_anchor(struct storage *s, const struct log_view *v
     mutex_unlock(&s->lock);
     log_scan_init(&scan, s->fs, view->files->log, view->end, start);
     while (status == RK_OK && scan.at.index < index) {
-        enum entry_verdict verdict;
         struct entry entry;
 
         *ret_offset = scan.at.end;
-        status = log_scan_next(&scan, &verdict, &entry);
-        if (status != RK_OK) {
-            (void)storage_error(scan.error, why, "read", LOG_NAME);
-        } else if (verdict != ENTRY_GOOD) {
-            errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged; see `refkeeper fsck %s`",
-                       s->data_dir, LOG_NAME, (unsigned long long)scan.at.index + 1,
-                       (unsigned long long)scan.at.end, s->data_dir);
-            status = RK_CORRUPT;
-        }
+        status = log_scan_good(s, &scan, &entry, why);
     }
     *ret_size = (uint32_t)(scan.at.end - *ret_offset);
     log_scan_release(&scan);
@@ -184,10 +175,7 @@ static enum rk_status read_view(struct storage *s, const struct log_view *view,
     (void)check_entries(slice_of(out->data + start, got), range->first, range->last, &good,
                         ret_last);
     if (good == 0) {
-        errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged; see `refkeeper fsck %s`",
-                   s->data_dir, LOG_NAME, (unsigned long long)range->first,
-                   (unsigned long long)range->offset, s->data_dir);
-        return RK_CORRUPT;
+        return log_damaged(s, range->first, range->offset, why);
     }
     out->size = start + good;
     return RK_OK;
@@ -261,19 +249,11 @@ enum rk_status storage_walk(struct storage *s, raft_index first,
     status = log_point_at(s, first - 1, &start, why);
     log_scan_init(&scan, s->fs, s->files->log, s->tail.end, start);
     while (status == RK_OK && goes_on && scan.at.index < s->tail.index) {
-        enum entry_verdict verdict;
         uint64_t offset = scan.at.end;
         struct entry entry;
 
-        status = log_scan_next(&scan, &verdict, &entry);
-        if (status != RK_OK) {
-            (void)storage_error(scan.error, why, "read", LOG_NAME);
-        } else if (verdict != ENTRY_GOOD) {
-            errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged; see `refkeeper fsck %s`",
-                       s->data_dir, LOG_NAME, (unsigned long long)scan.at.index + 1,
-                       (unsigned long long)offset, s->data_dir);
-            status = RK_CORRUPT;
-        } else {
+        status = log_scan_good(s, &scan, &entry, why);
+        if (status == RK_OK) {
             goes_on = each(context, &entry, offset);
         }
     }

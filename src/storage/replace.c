@@ -94,18 +94,10 @@ static enum rk_status copy_suffix(struct replacement *r, struct errmsg *why)
     }
     log_scan_init(&scan, s->fs, s->files->log, s->tail.end, start);
     while (status == RK_OK && error == 0 && scan.at.index < s->tail.index) {
-        enum entry_verdict verdict;
         struct entry entry;
 
-        status = log_scan_next(&scan, &verdict, &entry);
-        if (status != RK_OK) {
-            (void)storage_error(scan.error, why, "read", LOG_NAME);
-        } else if (verdict != ENTRY_GOOD) {
-            errmsg_set(why, "%s/%s: entry %llu at offset %llu is damaged; see `refkeeper fsck %s`",
-                       s->data_dir, LOG_NAME, (unsigned long long)scan.at.index + 1,
-                       (unsigned long long)scan.at.end, s->data_dir);
-            status = RK_CORRUPT;
-        } else {
+        status = log_scan_good(s, &scan, &entry, why);
+        if (status == RK_OK) {
             error = copy_entry(r, &entry);
         }
     }

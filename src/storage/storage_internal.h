@@ -72,6 +72,14 @@ void log_scan_release(struct log_scan *scan);
 enum rk_status log_scan_next(struct log_scan *scan, enum entry_verdict *ret_verdict,
                              struct entry *ret_entry) MUST_USE;
 
+/* Says which entry is damaged, where, and what to do.  Returns CORRUPT. */
+enum rk_status log_damaged(const struct storage *s, raft_index index, uint64_t offset,
+                           struct errmsg *why);
+
+/* log_scan_next() where every entry must be good.  Errors: CORRUPT, IO, NOMEM. */
+enum rk_status log_scan_good(const struct storage *s, struct log_scan *scan,
+                             struct entry *ret_entry, struct errmsg *why) MUST_USE;
+
 /* The encoded bytes of the entry just given out, until the next call. */
 struct slice log_scan_bytes(const struct entry *entry);
 
