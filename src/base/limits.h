@@ -59,7 +59,6 @@
 
 #define RECENT_BYTES_MAX (64 * MIB)          /* entries kept in memory; older = read from disk */
 #define PROPOSALS_PENDING_MAX 262144         /* waiting for their result; full = OVERLOADED */
-#define FORWARDS_PENDING_MAX 65536           /* of them, at a follower waiting for the leader */
 #define WRITER_QUEUE_BYTES_MAX (64 * MIB)    /* not yet durable; full = the loop stops reading */
 #define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = dropped, probed anew */
 #define PEER_RECONNECT_MS_MIN 20
@@ -76,7 +75,6 @@
 #define LOG_COMPACT_BYTES_DEFAULT (100LL * MIB) /* log size that triggers a snapshot */
 #define SNAPSHOT_INTERVAL_MS_DEFAULT 600000     /* timer for one, when anything was applied */
 #define TRAILING_ENTRIES_DEFAULT 10000          /* kept behind a snapshot for slow followers */
-#define TRAILING_BYTES_DEFAULT (25LL * MIB)
 #define INDEX_SYNC_INTERVAL_MS 50               /* index records are durable by then [DESIGN 4] */
 #define CHECKPOINT_INTERVAL_MS 1000
 

@@ -78,7 +78,7 @@ static void send_when_durable(struct node *n, const struct raft_send *s)
         n->held_capacity = n->held_capacity == 0 ? 16 : 2 * n->held_capacity;
         n->held = heap_grow(n->held, n->held_capacity * sizeof n->held[0]);
     }
-    n->held[n->held_count++].send = *s;
+    n->held[n->held_count++] = *s;
 }
 
 /* A message of an older term, or about an entry that was replaced since, has no meaning. */
@@ -87,7 +87,7 @@ void driver_release_held(struct node *n)
     size_t kept = 0;
 
     for (size_t i = 0; i < n->held_count; i++) {
-        struct raft_send s = n->held[i].send;
+        struct raft_send s = n->held[i];
 
         if (s.message.term < raft_current_term(n->raft) ||
             (s.need.log_index != 0 && raft_term_at(n->raft, s.need.log_index) != s.need.log_term)) {
@@ -96,7 +96,7 @@ void driver_release_held(struct node *n)
         if (is_durable(n, &s.need)) {
             send_message(n, &s.message);
         } else {
-            n->held[kept++].send = s;
+            n->held[kept++] = s;
         }
     }
     n->held_count = kept;
@@ -123,7 +123,6 @@ static void note_role(struct node *n)
     }
     n->seen_leader = status.leader;
     n->seen_role = status.role;
-    n->seen_term = status.current_term;
     n->has_more = true; /* held proposals and reads may go now */
 }
 

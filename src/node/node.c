@@ -93,7 +93,6 @@ static void on_written(void *context, const struct writer_report *report)
     }
     if (report->last_index != 0 && raft_term_at(n->raft, report->last_index) == report->last_term) {
         n->durable_index = report->last_index;
-        n->durable_term = report->last_term;
     }
     if (report->state_generation != 0 || report->last_index != 0) {
         event.u.persisted.hard_state_generation = n->durable_generation;

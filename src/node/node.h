@@ -128,7 +128,6 @@ struct node_peer_status {
     char name[NODE_NAME_BYTES_MAX + 1];
     bool is_connected;
     uint64_t sent_bytes, received_bytes;
-    time_ms rtt_us;
 };
 
 struct node_histogram {   /* cumulative buckets are derived at exposition */

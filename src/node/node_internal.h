@@ -14,11 +14,6 @@
 #include "storage/storage.h"
 #include "wire/raft_codec.h"
 
-/* A message that waits for something to become durable. */
-struct held_send {
-    struct raft_send send;
-};
-
 struct node {
     struct event_base *base;
     struct node_options options; /* strings are owned copies */
@@ -45,8 +40,7 @@ struct node {
     uint64_t durable_generation;
     raft_index log_first_index;
     raft_index durable_index;
-    raft_term durable_term;
-    struct held_send *held;
+    struct raft_send *held; /* messages that wait for something to become durable */
     size_t held_count, held_capacity;
 
     /* what the core last wanted */
@@ -83,7 +77,6 @@ struct node {
 
     time_ms started_ms;
     time_ms leader_heard_ms;
-    raft_term seen_term;
     node_id seen_leader;
     enum raft_role seen_role;
     uint64_t leader_changes_total;

@@ -96,10 +96,8 @@ static void note_found(struct node *n, const struct storage_recovered *found)
     n->state = found->state;
     n->log_first_index = found->log_first_index;
     n->durable_index = found->log_last_index;
-    n->durable_term = found->log_last_term;
     if (n->durable_index < found->snapshot_last_index) {
         n->durable_index = found->snapshot_last_index;
-        n->durable_term = found->snapshot_last_term;
     }
     n->commit_index = found->snapshot_last_index;
     n->is_empty = n->durable_index == 0 && found->state.current_term == 0;

@@ -56,7 +56,6 @@ struct writer {
     bool is_asleep;                  /* under the lock */
     atomic_bool has_orders;          /* a hint for the spinning thread */
     bool has_failed;                 /* the thread's own: nothing more is carried out */
-    _Atomic int64_t busy_since_us;
     _Atomic uint64_t backlog_bytes;
 
     /* the loop's own */
@@ -138,13 +137,6 @@ void writer_hand_over(struct writer *w)
 uint64_t writer_backlog_bytes(const struct writer *w)
 {
     return atomic_load(&w->backlog_bytes);
-}
-
-int64_t writer_busy_us(const struct writer *w)
-{
-    int64_t since = atomic_load(&w->busy_since_us);
-
-    return since == 0 ? 0 : clock_monotonic_us() - since;
 }
 
 /* ---- The thread ---- */
@@ -251,7 +243,6 @@ static void carry_out(struct writer *w, struct order *list)
     while (list != NULL) {
         struct writer_report done = { 0 };
 
-        atomic_store(&w->busy_since_us, clock_monotonic_us());
         if (w->has_failed) {
             struct order *o = list;
 
@@ -275,7 +266,6 @@ static void carry_out(struct writer *w, struct order *list)
         }
         tell_loop(w, &done);
     }
-    atomic_store(&w->busy_since_us, 0);
 }
 
 static void spin(struct writer *w)

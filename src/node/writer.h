@@ -52,9 +52,6 @@ void writer_hand_over(struct writer *w);
 /* Bytes handed over and not yet durable. */
 uint64_t writer_backlog_bytes(const struct writer *w);
 
-/* How long the order in progress has been running; 0 = idle. */
-int64_t writer_busy_us(const struct writer *w);
-
 /* Finishes everything queued and joins the thread.  No report follows. */
 void writer_stop(struct writer *w); /* accepts NULL */
 
