@@ -206,6 +206,26 @@ RK_API enum rk_status rk_cluster_status(struct rk_client *client, struct rk_repl
 RK_API enum rk_status rk_member_list(struct rk_client *client, struct rk_reply **ret_maps,
                                      struct rk_error *ret_error);
 
+/* ---- Events ---- */
+
+/* Called once per event, in order; a value other than 0 ends the page with RK_ABORTED. */
+typedef int rk_event_each(void *context, const struct rk_event *event);
+
+/*
+ * Reads one page of events; *ret_next is where the next one begins.  Who goes on from there
+ * each time sees every event once, in order, whichever node answers; all events of an index are
+ * on one page.  A page may be empty and move on all the same.
+ *
+ * wait_ms: waits for the first event, but no longer than a fourth of the deadline of a call;
+ * then the page is empty.  Without it the page includes what was acknowledged before the call.
+ *
+ * Errors: COMPACTED (no endpoint keeps events that old any more: read the state, then go on
+ * from the index it had).
+ */
+RK_API enum rk_status rk_events_read(struct rk_client *client, const struct rk_events_query *query,
+                                     rk_event_each *each, void *context, uint64_t *ret_next,
+                                     struct rk_error *ret_error);
+
 /* ---- Anything else ---- */
 
 enum rk_call_flags {

@@ -88,6 +88,42 @@ struct rk_page {
     size_t limit;
 };
 
+/*
+ * One thing that was changed.  Texts are NULL where there is nothing to say; they are valid
+ * during the callback.
+ *
+ *   kind                path       ref      old_value, new_value
+ *   ref                 repository the ref  object ids; NULL = did not exist, was deleted
+ *   created, removed    repository          the primary, as new_value, as old_value
+ *   renamed             new path            the two paths
+ *   head                repository          refs
+ *   state               repository reason   new_value: rw, ro, frozen
+ *   primary             repository          storages
+ *   replica             repository          storage added: new_value, removed: old_value
+ *   storage                                 its name, set: new_value, removed: old_value
+ *   setting                        which    new_value: what it is now
+ */
+struct rk_event {
+    uint64_t index; /* events of one index happened together */
+    uint64_t term;
+    const char *kind;
+    const char *path;
+    const char *ref;
+    const char *old_value;
+    const char *new_value;
+    const char *actor;
+    int64_t time_ms; /* since 1970, the leader's clock; 0 = not said */
+};
+
+/* Which events to read. */
+struct rk_events_query {
+    uint64_t from;      /* index; 0 = the oldest there is */
+    int is_from_now;    /* instead of `from` */
+    const char *prefix; /* of paths; NULL = all */
+    size_t limit;       /* about so many at a time; 0 = 1000 */
+    int64_t wait_ms;    /* for the first one; 0 = not at all */
+};
+
 /* ---- Replies: a tree of values, as the server sent it ---- */
 
 enum rk_reply_type {

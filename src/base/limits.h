@@ -32,6 +32,8 @@
 #define MEMBERS_MAX 16                    /* voters and learners of one membership */
 #define REPLICAS_MAX 32                   /* storages of one repository; one more = TOOLARGE */
 #define BATCH_ITEMS_MAX 20000             /* commands in one envelope, paths in one SetPrimary */
+#define FILTER_RULES_MAX 64               /* of the tracked-ref filter; one more = TOOLARGE */
+#define FILTER_PATTERN_BYTES_MAX 256      /* longer = TOOLARGE */
 #define CLUSTER_ID_BYTES 16
 #define RAFT_TERM_MAX (1ULL << 60)        /* a larger term of a peer is a lie, not an election */
 #define RAFT_INDEX_MAX (1ULL << 60)       /* likewise; leaves room for sums without overflow */
@@ -53,6 +55,9 @@
 #define INFLIGHT_BYTES_MAX (8 * MIB)       /* bytes in them per peer; full = wait */
 #define UNCOMMITTED_BYTES_MAX (64 * MIB)   /* leader's uncommitted tail; full = OVERLOADED */
 #define SNAPSHOT_CHUNK_BYTES (256 * KIB)
+#define SNAPSHOT_CHUNKS_UNANSWERED_MAX 4   /* per transfer; full = wait */
+#define SNAPSHOT_CHUNKS_STORING_MAX 8      /* received, not stored yet; one more is dropped */
+#define SNAPSHOT_RATE_DEFAULT (100LL * MIB) /* bytes per second of all transfers; over = wait */
 #define READS_PENDING_MAX 65536            /* batches waiting for a quorum; full = OVERLOADED */
 
 /* ---- SOFT: node ----------------------------------------------------------- */
@@ -75,8 +80,12 @@
 #define LOG_COMPACT_BYTES_DEFAULT (100LL * MIB) /* log size that triggers a snapshot */
 #define SNAPSHOT_INTERVAL_MS_DEFAULT 600000     /* timer for one, when anything was applied */
 #define TRAILING_ENTRIES_DEFAULT 10000          /* kept behind a snapshot for slow followers */
+#define EVENTS_BYTES_DEFAULT (64 * MIB)         /* of events kept; the oldest go, see events.h */
 #define INDEX_SYNC_INTERVAL_MS 50               /* index records are durable by then [DESIGN 4] */
 #define CHECKPOINT_INTERVAL_MS 1000
+
+#define REPLICA_REPORTS_MAX (4 * 1024 * 1024) /* (repository, storage); one more forgets all */
+#define STORAGE_HEARD_MS 10000           /* without a word for this long: no reads are sent there */
 
 /* ---- SOFT: client side ------------------------------------------------------ */
 
@@ -96,6 +105,11 @@
 #define RESP_PARTIAL_BYTES_MAX (256 * MIB)   /* half requests of all connections; over = closed */
 #define LIST_LIMIT_DEFAULT 1000              /* entries of a page */
 #define LIST_LIMIT_MAX 100000
+#define EVENTS_BLOCK_MS_MAX 600000           /* EVENTS BLOCK, HTTP wait; longer = BADARG */
+#define EVENTS_SCAN_MAX 10000                /* units looked at for one page; then a short page */
+#define EVENTS_PAGE_BYTES_MAX (4 * MIB)      /* a page ends with the index that passes this */
+#define EVENTS_PROGRESS_MS 5000              /* a silent event stream says where it is */
+#define EVENTS_PIECE_BYTES (256 * KIB)       /* put into an empty event stream at a time */
 #define HTTP_CONNECTIONS_MAX_DEFAULT 1024
 #define HTTP_HEADER_BYTES_MAX (16 * KIB)
 #define HTTP_HEADERS_MAX 64
@@ -105,9 +119,23 @@
 
 /* ---- SOFT: replicated state --------------------------------------------------- */
 
+/* Rules of the state machine: another number needs a feature level. */
 #define SESSIONS_MAX 65536               /* one more evicts the one idle longest (by index) */
 #define SESSION_WINDOW_MAX 1024          /* results kept per session; older ones are dropped */
+#define SESSION_BYTES_MAX (1 * MIB)      /* of the results of one session; likewise */
+#define SESSIONS_BYTES_MAX (256 * MIB)   /* of all results; over = the session idle longest goes */
+#define SESSION_IDLE_MS (24LL * 3600 * 1000) /* of replicated time; over = the session goes */
+#define SESSIONS_EXPIRED_PER_ENTRY 8     /* the rest goes with later entries */
+#define KEPT_DETAILS_BYTES_MAX (64 * KIB) /* of one kept result; beyond, items keep the status */
 #define TOMBSTONES_MAX 10000             /* removed repositories remembered; oldest evicted */
+#define STORAGES_MAX 100000              /* one more = TOOLARGE */
+
+/* Work put off, so that no entry takes long. */
+#define SWEPT_PER_ENTRY 64               /* objects left over from a freeze, freed by one entry */
+#define SWEPT_PER_ENTRY_FROZEN 4         /* looked at, while the freeze lasts */
+#define SWEPT_AT_THAW 4096
+#define DETACHED_REFS_MIN 256            /* of a removed repository; fewer are freed at once */
+#define DETACHED_LEAVES_PER_ENTRY 16     /* of larger ones, about ten refs each */
 
 _Static_assert(FRAME_BYTES_MAX >= ENTRY_BYTES_MAX + 4 * KIB, "a frame holds any one entry");
 _Static_assert(INFLIGHT_BYTES_MAX >= APPEND_ENTRIES_BYTES_MAX, "the window admits one message");

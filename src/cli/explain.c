@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "model/command.h"
+#include "model/ref_filter.h"
 
 static const char *const kinds[] = {
     [COMMAND_REF_UPDATE] = "ref_update",
@@ -21,6 +22,9 @@ static const char *const kinds[] = {
     [COMMAND_SET_STORAGE] = "set_storage",
     [COMMAND_REMOVE_STORAGE] = "remove_storage",
     [COMMAND_OPEN_SESSION] = "open_session",
+    [COMMAND_SET_LIMITS] = "set_limits",
+    [COMMAND_SET_FILTER] = "set_filter",
+    [COMMAND_MOVE_PRIMARY] = "move_primary",
 };
 
 static const char *kind_of(enum command_tag tag)
@@ -54,6 +58,23 @@ static void put_strings(struct buffer *out, struct slice rest, uint32_t max)
             return;
         }
         put(out, text);
+    }
+}
+
+static void put_moves(struct buffer *out, const struct command *c, uint32_t max)
+{
+    struct slice rest = c->u.move_primary.moves, path;
+    raft_index seen_index;
+    uint32_t n = 0;
+
+    put(out, c->u.move_primary.storage);
+    while (command_next_move(&rest, &path, &seen_index)) {
+        if (n++ == max) {
+            buffer_printf(out, " ...");
+            return;
+        }
+        put(out, path);
+        buffer_printf(out, " seen %llu", (unsigned long long)seen_index);
     }
 }
 
@@ -112,6 +133,29 @@ static void put_storage(struct buffer *out, const struct command *c)
     }
     if ((fields & SET_STORAGE_STATE) != 0) {
         put_pair(out, slice_of_text("state"), slice_of_text(states[c->u.set_storage.state % 3]));
+    }
+}
+
+static void put_limits(struct buffer *out, const struct command *c)
+{
+    static const char *const names[LIMIT_COUNT] = { "repositories", "refs", "bytes",
+                                                    "repository_refs" };
+
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        if ((c->u.set_limits.fields & 1U << i) != 0) {
+            put(out, slice_of_text(names[i]));
+            buffer_printf(out, " %" PRIu64, c->u.set_limits.values[i]);
+        }
+    }
+}
+
+static void put_filter(struct buffer *out, const struct command *c)
+{
+    struct slice rest = c->u.set_filter.rules;
+    struct ref_rule rule;
+
+    while (ref_filter_next(&rest, &rule)) {
+        put_pair(out, slice_of_text(rule.is_tracked ? "track" : "ignore"), rule.pattern);
     }
 }
 
@@ -217,6 +261,15 @@ static void put_command(struct buffer *out, const struct command *c, struct slic
         break;
     case COMMAND_REMOVE_STORAGE:
         put(out, c->u.remove_storage.name);
+        break;
+    case COMMAND_SET_LIMITS:
+        put_limits(out, c);
+        break;
+    case COMMAND_SET_FILTER:
+        put_filter(out, c);
+        break;
+    case COMMAND_MOVE_PRIMARY:
+        put_moves(out, c, max);
         break;
     case COMMAND_NOOP:
     case COMMAND_OPEN_SESSION:

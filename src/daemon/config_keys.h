@@ -73,6 +73,10 @@
       "also take a snapshot this often when anything has changed")                                 \
     X(TRAILING_ENTRIES, "trailing-entries", COUNT, "10000", 0, 100000000, "N",                     \
       "log entries kept behind a snapshot for followers that are a little late")                   \
+    X(EVENTS_BYTES, "events-bytes", SIZE, "64MiB", 1 * MIB, TIB, "SIZE",                           \
+      "memory for events of applied changes: for watch, history, undo; the oldest go first")       \
+    X(SNAPSHOT_RATE, "snapshot-rate", SIZE, "100MiB", 0, TIB, "SIZE",                              \
+      "bytes per second that snapshots sent to other nodes may take together; 0 = no limit")       \
     X(MAX_CLIENTS, "max-clients", COUNT, "4096", 1, 1000000, "N",                                  \
       "RESP connections at a time; one more is told OVERLOADED")                                   \
     X(MAX_HTTP, "max-http", COUNT, "1024", 1, 1000000, "N",                                        \

@@ -115,6 +115,8 @@ static enum rk_status open_node(struct daemon *d, struct errmsg *why)
         .log_compact_bytes = (uint64_t)config_number(c, CONFIG_LOG_COMPACT_BYTES),
         .snapshot_interval_ms = config_number(c, CONFIG_SNAPSHOT_INTERVAL),
         .trailing_entries = (uint64_t)config_number(c, CONFIG_TRAILING_ENTRIES),
+        .events_bytes_max = (uint64_t)config_number(c, CONFIG_EVENTS_BYTES),
+        .snapshot_rate_bytes = (uint64_t)config_number(c, CONFIG_SNAPSHOT_RATE),
         .is_tracing = config_number(c, CONFIG_LOG_LEVEL) == NODE_LOG_DEBUG,
         .log = logging_write,
     };

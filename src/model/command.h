@@ -34,6 +34,9 @@ enum command_tag {
     COMMAND_SET_STORAGE = 24,    /* name and the fields to change */
     COMMAND_REMOVE_STORAGE = 25,
     COMMAND_OPEN_SESSION = 26, /* its id is the index of this entry */
+    COMMAND_SET_LIMITS = 27,   /* how much the state may hold: those to change */
+    COMMAND_SET_FILTER = 28,   /* which refs are tracked: all rules anew */
+    COMMAND_MOVE_PRIMARY = 29, /* SetPrimary where the target was seen complete */
 };
 
 /* What the current value of a ref must be for an update to apply. */
@@ -68,6 +71,15 @@ enum set_storage_fields {
     SET_STORAGE_SSH = 1 << 1,
     SET_STORAGE_ZONE = 1 << 2,
     SET_STORAGE_STATE = 1 << 3,
+};
+
+/* What a cluster may be limited to; refused beyond: a new repository, a new ref. */
+enum limit {
+    LIMIT_REPOSITORIES,
+    LIMIT_REFS,
+    LIMIT_BYTES,           /* of repositories and refs, as refdb_gauges counts them */
+    LIMIT_REPOSITORY_REFS, /* refs of any one repository */
+    LIMIT_COUNT,
 };
 
 enum envelope_flags {
@@ -158,6 +170,19 @@ struct command {
         struct {
             struct slice name;
         } remove_storage;
+        struct {
+            unsigned fields;              /* bit 1 << enum limit: that one is set */
+            uint64_t values[LIMIT_COUNT]; /* 0 = no limit */
+        } set_limits;
+        struct {
+            uint32_t count;
+            struct slice rules; /* encoded; see model/ref_filter.h */
+        } set_filter;
+        struct {
+            struct slice storage;
+            uint32_t count;
+            struct slice moves; /* encoded; walk with command_next_move() */
+        } move_primary;
     } u;
 };
 
@@ -179,6 +204,12 @@ enum rk_status command_decode(struct slice bytes, struct command *ret_command) M
 
 /* Walks encoded strings.  False at the end.  PRE: `rest` comes from a decoded command. */
 bool command_next_string(struct slice *rest, struct slice *ret_string);
+
+/* Walks the paths of a MovePrimary, each with the repository's last index at which the storage
+ * was seen complete.  False at the end. */
+bool command_next_move(struct slice *rest, struct slice *ret_path, raft_index *ret_seen_index);
+/* Appends one of them, for command_encode_plain(). */
+void command_put_move(struct buffer *moves, struct slice path, raft_index seen_index);
 
 /* Walks the ref updates of an envelope.  False at the end. */
 bool command_next_update(struct slice *rest, struct ref_update *ret_update);

@@ -17,6 +17,10 @@
  *   24 set storage             string name, u8 fields, then those set, in this order:
  *                              string http, string ssh, string zone, u8 state
  *   25 remove storage          string name
+ *   27 set limits              u8 fields, then u64 for each that is set, in this order:
+ *                              repositories, refs, bytes, refs of a repository
+ *   28 set filter              u32 n, n rules: u8 is_tracked, string pattern
+ *   29 move primary            string storage, u32 n, n times: string path, u64 seen index
  *
  *   envelope    u8 tag, u8 flags, u8 kind, u8 zero, u64 wall_ms, u64 cluster_ms,
  *               [u64 session, u64 sequence, u64 lowest_unanswered]  HAS_SESSION
@@ -38,6 +42,10 @@
 
 #define SET_STORAGE_FIELDS_ALL                                                                     \
     (SET_STORAGE_HTTP | SET_STORAGE_SSH | SET_STORAGE_ZONE | SET_STORAGE_STATE)
+
+#define SET_LIMITS_FIELDS_ALL ((1 << LIMIT_COUNT) - 1)
+
+#define FILTER_RULE_BYTES_MIN 5 /* of an encoded rule */
 
 enum envelope_kind {
     ENVELOPE_KIND_UPDATES = 0,

@@ -150,6 +150,47 @@ static void read_set_storage(struct decoder *d, struct command *c)
     }
 }
 
+static void read_set_limits(struct decoder *d, struct command *c)
+{
+    c->u.set_limits.fields = read_choice(d, SET_LIMITS_FIELDS_ALL);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        if ((c->u.set_limits.fields & 1U << i) != 0) {
+            c->u.set_limits.values[i] = reader_u64(&d->in);
+        }
+    }
+}
+
+static void read_set_filter(struct decoder *d, struct command *c)
+{
+    size_t start;
+
+    c->u.set_filter.count = read_count(d, FILTER_RULES_MAX, FILTER_RULE_BYTES_MIN);
+    start = d->in.offset;
+    for (uint32_t i = 0; i < c->u.set_filter.count && !d->in.failed; i++) {
+        (void)read_choice(d, 1);
+        (void)read_bounded(d, FILTER_PATTERN_BYTES_MAX);
+    }
+    if (!d->in.failed) {
+        c->u.set_filter.rules = slice_of(d->in.data + start, d->in.offset - start);
+    }
+}
+
+static void read_move_primary(struct decoder *d, struct command *c)
+{
+    size_t start;
+
+    c->u.move_primary.storage = read_string(d);
+    c->u.move_primary.count = read_count(d, BATCH_ITEMS_MAX, STRING_BYTES_MIN + 8);
+    start = d->in.offset;
+    for (uint32_t i = 0; i < c->u.move_primary.count && !d->in.failed; i++) {
+        (void)read_string(d);
+        (void)reader_u64(&d->in);
+    }
+    if (!d->in.failed) {
+        c->u.move_primary.moves = slice_of(d->in.data + start, d->in.offset - start);
+    }
+}
+
 /* False when the tag is none of them. */
 static bool read_plain(struct decoder *d, struct command *c)
 {
@@ -182,6 +223,15 @@ static bool read_plain(struct decoder *d, struct command *c)
         c->u.remove_storage.name = read_string(d);
         return true;
     case COMMAND_OPEN_SESSION:
+        return true;
+    case COMMAND_SET_LIMITS:
+        read_set_limits(d, c);
+        return true;
+    case COMMAND_SET_FILTER:
+        read_set_filter(d, c);
+        return true;
+    case COMMAND_MOVE_PRIMARY:
+        read_move_primary(d, c);
         return true;
     default:
         return false;
@@ -337,7 +387,7 @@ static bool can_decide(const struct membership *m)
     for (unsigned i = 0; i < m->count; i++) {
         halves |= m->members[i].flags;
     }
-    return halves == (MEMBER_VOTER | MEMBER_VOTER_OLD);
+    return (halves & MEMBER_VOTES) == MEMBER_VOTES;
 }
 
 enum rk_status command_membership(struct slice bytes, struct membership *ret_m)
@@ -409,6 +459,21 @@ bool command_next_string(struct slice *rest, struct slice *ret_string)
         return false;
     }
     *ret_string = s;
+    *rest = slice_of(in.data + in.offset, in.size - in.offset);
+    return true;
+}
+
+bool command_next_move(struct slice *rest, struct slice *ret_path, raft_index *ret_seen_index)
+{
+    struct reader in = reader_of(*rest);
+    struct slice path = reader_string(&in, COMMAND_BYTES_MAX);
+    raft_index seen_index = reader_u64(&in);
+
+    if (rest->size == 0 || in.failed) {
+        return false;
+    }
+    *ret_path = path;
+    *ret_seen_index = seen_index;
     *rest = slice_of(in.data + in.offset, in.size - in.offset);
     return true;
 }

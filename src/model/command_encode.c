@@ -90,9 +90,25 @@ static void put_set_storage(struct buffer *out, const struct command *command)
     }
 }
 
+static void put_set_limits(struct buffer *out, const struct command *command)
+{
+    buffer_put_u8(out, (uint8_t)command->u.set_limits.fields);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        if ((command->u.set_limits.fields & 1U << i) != 0) {
+            buffer_put_u64(out, command->u.set_limits.values[i]);
+        }
+    }
+}
+
+void command_put_move(struct buffer *moves, struct slice path, raft_index seen_index)
+{
+    buffer_put_string(moves, path);
+    buffer_put_u64(moves, seen_index);
+}
+
 void command_encode_plain(struct buffer *out, const struct command *command)
 {
-    PRE(command->tag >= COMMAND_CREATE_REPO && command->tag <= COMMAND_OPEN_SESSION);
+    PRE(command->tag >= COMMAND_CREATE_REPO && command->tag <= COMMAND_MOVE_PRIMARY);
     buffer_put_u8(out, (uint8_t)command->tag);
     switch (command->tag) {
     case COMMAND_CREATE_REPO:
@@ -121,6 +137,18 @@ void command_encode_plain(struct buffer *out, const struct command *command)
         break;
     case COMMAND_REMOVE_STORAGE:
         buffer_put_string(out, command->u.remove_storage.name);
+        break;
+    case COMMAND_SET_LIMITS:
+        put_set_limits(out, command);
+        break;
+    case COMMAND_SET_FILTER:
+        buffer_put_u32(out, command->u.set_filter.count);
+        buffer_put_slice(out, command->u.set_filter.rules);
+        break;
+    case COMMAND_MOVE_PRIMARY:
+        buffer_put_string(out, command->u.move_primary.storage);
+        buffer_put_u32(out, command->u.move_primary.count);
+        buffer_put_slice(out, command->u.move_primary.moves);
         break;
     default: /* COMMAND_OPEN_SESSION has no fields */
         break;

@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 
-#define MEMBER_FLAGS_ALL (MEMBER_VOTER | MEMBER_VOTER_OLD)
+#define MEMBER_FLAGS_ALL (MEMBER_VOTES | MEMBER_PROMOTE | MEMBER_LEAVING)
 
 const struct member *membership_find(const struct membership *m, node_id id)
 {
@@ -23,25 +23,29 @@ const struct member *membership_find(const struct membership *m, node_id id)
 
 const struct member *membership_find_name(const struct membership *m, const char *name)
 {
+    const struct member *found = NULL;
+
     for (unsigned i = 0; i < m->count; i++) {
-        if (strcmp(m->members[i].name, name) == 0) {
-            return &m->members[i];
+        bool is_leaving = (m->members[i].flags & MEMBER_LEAVING) != 0;
+
+        if (strcmp(m->members[i].name, name) == 0 && (found == NULL || !is_leaving)) {
+            found = &m->members[i];
         }
     }
-    return NULL;
+    return found;
 }
 
 bool membership_is_voter(const struct membership *m, node_id id)
 {
     const struct member *member = membership_find(m, id);
 
-    return member != NULL && (member->flags & MEMBER_FLAGS_ALL) != 0;
+    return member != NULL && (member->flags & MEMBER_VOTES) != 0;
 }
 
 bool membership_is_joint(const struct membership *m)
 {
     for (unsigned i = 0; i < m->count; i++) {
-        unsigned votes = m->members[i].flags & MEMBER_FLAGS_ALL;
+        unsigned votes = m->members[i].flags & MEMBER_VOTES;
 
         if (votes == MEMBER_VOTER || votes == MEMBER_VOTER_OLD) {
             return true;
@@ -61,9 +65,12 @@ unsigned membership_voter_count(const struct membership *m)
 }
 
 /* A name not known yet ("") is nobody's. */
-static bool name_is_taken(const struct membership *m, const char *name)
+static bool name_is_taken(const struct membership *m, const struct member *member)
 {
-    return name[0] != '\0' && membership_find_name(m, name) != NULL;
+    const struct member *other = membership_find_name(m, member->name);
+
+    return member->name[0] != '\0' && other != NULL &&
+           ((other->flags | member->flags) & MEMBER_LEAVING) == 0;
 }
 
 enum rk_status membership_add(struct membership *m, const struct member *member)
@@ -72,7 +79,7 @@ enum rk_status membership_add(struct membership *m, const struct member *member)
 
     PRE(member->id != 0);
     PRE(m->count <= MEMBERS_MAX);
-    if (membership_find(m, member->id) != NULL || name_is_taken(m, member->name)) {
+    if (membership_find(m, member->id) != NULL || name_is_taken(m, member)) {
         return RK_EXISTS;
     }
     if (m->count == MEMBERS_MAX) {
@@ -85,6 +92,41 @@ enum rk_status membership_add(struct membership *m, const struct member *member)
     m->members[slot] = *member;
     m->count++;
     return RK_OK;
+}
+
+bool membership_is_valid(const struct membership *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        if ((i > 0 && m->members[i].id <= m->members[i - 1].id) || m->members[i].id == 0) {
+            return false;
+        }
+        for (unsigned k = 0; k < i; k++) {
+            const struct member *a = &m->members[i];
+            const struct member *b = &m->members[k];
+
+            if (strcmp(a->name, b->name) == 0 && a->name[0] != '\0' &&
+                ((a->flags | b->flags) & MEMBER_LEAVING) == 0) {
+                return false;
+            }
+        }
+    }
+    return m->count <= MEMBERS_MAX;
+}
+
+bool membership_remove(struct membership *m, node_id id)
+{
+    unsigned slot = 0;
+
+    while (slot < m->count && m->members[slot].id != id) {
+        slot++;
+    }
+    if (slot == m->count) {
+        return false;
+    }
+    m->count--;
+    memmove(&m->members[slot], &m->members[slot + 1], (m->count - slot) * sizeof m->members[0]);
+    memset(&m->members[m->count], 0, sizeof m->members[0]);
+    return true;
 }
 
 void membership_encode(struct buffer *out, const struct membership *m)

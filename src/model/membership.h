@@ -5,7 +5,7 @@
  * A joint membership [thesis 4.3] has members that vote only in the old half, only in
  * the new half, or in both.  Outside a joint change both halves are equal.  A member
  * that votes in neither is a learner: it receives entries and answers votes, and never
- * counts.
+ * counts.  A member on its way out may share its name with the one that replaces it.
  */
 #ifndef MODEL_MEMBERSHIP_H
 #define MODEL_MEMBERSHIP_H
@@ -17,7 +17,11 @@
 enum member_flags {
     MEMBER_VOTER = 1 << 0,     /* votes in the newest half (C_new) */
     MEMBER_VOTER_OLD = 1 << 1, /* votes in the old half (C_old) */
+    MEMBER_PROMOTE = 1 << 2,   /* a learner that is to vote once it has caught up */
+    MEMBER_LEAVING = 1 << 3,   /* goes when the next learner is promoted */
 };
+
+#define MEMBER_VOTES (MEMBER_VOTER | MEMBER_VOTER_OLD)
 
 struct member {
     node_id id;
@@ -37,14 +41,20 @@ struct membership {
 
 /* NULL when there is no such member. */
 const struct member *membership_find(const struct membership *m, node_id id);
+/* Of two with one name the one that stays. */
 const struct member *membership_find_name(const struct membership *m, const char *name);
 
 bool membership_is_voter(const struct membership *m, node_id id); /* in either half */
 bool membership_is_joint(const struct membership *m);             /* the halves differ */
 unsigned membership_voter_count(const struct membership *m);      /* of the newest half */
 
-/* Keeps the order by id.  Errors: EXISTS (id or name taken), TOOLARGE. */
+/* In order, ids unique, and names among those that stay. */
+bool membership_is_valid(const struct membership *m);
+
+/* Keeps the order by id.  Errors: EXISTS (id taken, or name by one that stays), TOOLARGE. */
 enum rk_status membership_add(struct membership *m, const struct member *member) MUST_USE;
+/* False when there is no such member. */
+bool membership_remove(struct membership *m, node_id id);
 
 /* The body of a membership command and the block in snapshots and the state file. */
 void membership_encode(struct buffer *out, const struct membership *m);

@@ -70,13 +70,15 @@ struct message {
         struct {
             raft_index last_index; /* of the snapshot */
             raft_term last_term;
-            uint64_t offset; /* of this chunk in the file */
+            uint64_t file_id; /* which file of that name; of its checksum */
+            uint64_t offset;  /* of this chunk in the file */
             uint64_t file_bytes;
             bool is_last;
-            struct slice bytes; /* the chunk; empty in messages the core emits */
+            struct slice bytes; /* the chunk; empty = an offer: how much is stored there? */
         } install_snapshot;
         struct {
             raft_index last_index;
+            uint64_t file_id;
             uint64_t stored_bytes; /* bytes held of that snapshot's file */
             bool is_installed;     /* durable, and the log starts after it */
         } install_snapshot_reply;

@@ -35,6 +35,7 @@ static bool apply_entry(struct node *n, const struct entry *entry)
     }
     n->snapshots.applied_bytes += entry_size(entry);
     note_membership(n, entry);
+    events_add(n->events, entry->term, &result);
     proposals_applied(n, entry->index, entry->term, &result);
     return true;
 }

@@ -26,7 +26,7 @@ static struct batch *new_entries(struct node *n, const struct raft_event *event)
                           e->append_last + 1 - e->append_first);
     }
     buffer_put(&bytes, room, sizeof room);
-    if (e->append_kind == RAFT_APPEND_BOOTSTRAP) {
+    if (e->append_kind == RAFT_APPEND_BOOTSTRAP || e->append_kind == RAFT_APPEND_MEMBERSHIP) {
         command_encode_membership(&bytes, raft_membership(n->raft));
     } else {
         command_encode_noop(&bytes);

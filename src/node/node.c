@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/limits.h"
 #include "node/node_internal.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
@@ -133,9 +134,11 @@ static void arm_timer(struct node *n)
 {
     time_ms now_ms = clock_monotonic_ms();
     time_ms deadline_ms = raft_deadline_ms(n->raft);
+    time_ms snapshots_ms = snapshots_send_wake_ms(n);
     time_ms wait_ms;
     struct timeval wait;
 
+    deadline_ms = snapshots_ms < deadline_ms ? snapshots_ms : deadline_ms;
     if (has_waiting(n) && now_ms + EXPIRE_INTERVAL_MS < deadline_ms) {
         deadline_ms = now_ms + EXPIRE_INTERVAL_MS;
     }
@@ -282,6 +285,16 @@ const struct refdb *node_refdb(const struct node *n)
     return n->refdb;
 }
 
+const struct events *node_events(const struct node *n)
+{
+    return n->events;
+}
+
+struct replicas *node_replicas(const struct node *n)
+{
+    return n->replicas;
+}
+
 /* ---- Life cycle ---- */
 
 static char *copy_or_null(const char *text)
@@ -347,6 +360,9 @@ enum rk_status node_open(struct event_base *base, const struct node_options *opt
     n->snapshots.taken_ms = n->started_ms;
     n->cluster_heard_ms = n->started_ms;
     copy_options(n, options);
+    n->replicas = replicas_new();
+    n->events = events_new(options->events_bytes_max == 0 ? EVENTS_BYTES_DEFAULT
+                                                          : options->events_bytes_max);
     raft_effects_init(&n->effects);
     n->timer = evtimer_new(base, on_timer, n);
     INVARIANT(n->timer != NULL);
@@ -360,6 +376,8 @@ enum rk_status node_open(struct event_base *base, const struct node_options *opt
     }
     n->writer = writer_start(base, n->storage, on_written, n);
     n->worker = worker_start(base);
+    n->mover = worker_start(base);
+    n->snapshots.transfer.rate.bytes_per_s = n->options.snapshot_rate_bytes;
     n->has_more = true;
     *ret_node = n;
     return RK_OK;
@@ -371,6 +389,7 @@ void node_close(struct node *n)
         return;
     }
     n->is_stopped = n->is_stopping = true;
+    worker_stop(n->mover);
     worker_stop(n->worker);
     proposals_abandon(n);
     node_reads_abandon(n);
@@ -381,6 +400,8 @@ void node_close(struct node *n)
     raft_free(n->raft);
     raft_effects_release(&n->effects);
     refdb_free(n->refdb);
+    events_free(n->events);
+    replicas_free(n->replicas);
     window_release(&n->window);
     message_decoder_release(&n->decoder);
     buffer_release(&n->scratch);

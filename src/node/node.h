@@ -19,6 +19,8 @@
 #include "base/errmsg.h"
 #include "base/status.h"
 #include "model/membership.h"
+#include "node/events.h"
+#include "node/replicas.h"
 #include "node/tls.h"
 #include "raft/raft.h"
 #include "refdb/refdb.h"
@@ -41,8 +43,10 @@ struct node_options {
     uint64_t log_compact_bytes;
     time_ms snapshot_interval_ms;
     uint64_t trailing_entries;
-    uint64_t seed;   /* 0 = from entropy */
-    bool is_tracing; /* log each decision of the core at debug level */
+    uint64_t events_bytes_max;    /* of the events kept; 0 = EVENTS_BYTES_DEFAULT */
+    uint64_t snapshot_rate_bytes; /* per second, of all transfers; 0 = no limit */
+    uint64_t seed;                /* 0 = from entropy */
+    bool is_tracing;              /* log each decision of the core at debug level */
     /* One line for the log; levels as in daemon/logging. */
     void (*log)(void *context, int level, const char *text);
     void *log_context;
@@ -113,6 +117,11 @@ enum rk_status node_read(struct node *n, enum node_consistency consistency, raft
 /* Valid until the next turn: a snapshot install replaces it. */
 const struct refdb *node_refdb(const struct node *n);
 
+/* What applied entries changed.  The ring itself lives as long as the node. */
+const struct events *node_events(const struct node *n);
+/* What storages reported to this node. */
+struct replicas *node_replicas(const struct node *n);
+
 /* Starts a snapshot now.  False when one is under way or nothing is new. */
 bool node_take_snapshot(struct node *n);
 
@@ -145,6 +154,9 @@ struct node_status {
     uint64_t log_bytes;
     uint64_t proposals_pending, proposals_total, proposals_failed_total, forwards_total;
     uint64_t leader_changes_total, snapshots_taken_total, snapshots_installed_total;
+    uint64_t snapshot_sent_bytes_total, snapshot_resent_bytes_total;
+    uint64_t snapshot_received_bytes_total, snapshot_duplicate_bytes_total;
+    uint64_t snapshot_resumed_bytes_total;
     uint64_t disk_free_bytes;
     struct node_histogram sync, commit; /* fdatasync; proposal to apply */
     bool is_ready; /* recovered, knows a leader, applied what was committed when it learned it */

@@ -20,12 +20,15 @@ struct node {
     struct storage *storage;
     struct persistent_state state; /* as last handed to the writer */
     struct writer *writer;
-    struct worker *worker;
+    struct worker *worker; /* whole snapshots: taking, verifying, loading */
+    struct worker *mover;  /* pieces of snapshots: what waits for it is short */
     struct transport *transport;
     SSL_CTX *peer_tls;
     struct raft *raft;
     struct raft_effects effects;
     struct refdb *refdb;
+    struct replicas *replicas;
+    struct events *events; /* covers up to the applied index of refdb */
     struct window window;
     struct message_decoder decoder;
     struct buffer scratch; /* gathers entries of several batches for one frame */

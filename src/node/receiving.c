@@ -36,6 +36,9 @@ static void receive_message(struct node *n, node_id peer, struct slice payload)
     }
     event.u.receive = &m;
     driver_step(n, &event);
+    if (m.type == MESSAGE_INSTALL_SNAPSHOT_REPLY) {
+        snapshots_answered(n, &m);
+    }
 }
 
 static void receive_forward(struct node *n, node_id peer, struct slice payload)

@@ -178,6 +178,7 @@ enum rk_status recovery_open(struct node *n, struct errmsg *why)
         status = load_map(n, found, meta, why);
     }
     if (status == RK_OK) {
+        events_reset(n->events, refdb_applied_index(n->refdb));
         status = recover_core(n, found, meta, why);
     }
     heap_free(found);

@@ -8,8 +8,9 @@
 #include "node/node_internal.h"
 #include "sys/clock.h"
 
-/* A chunk is read only while less than this waits in the connection. */
-#define SENDING_OUTPUT_BYTES_MAX (1 * MIB)
+/* While a snapshot is being sent, another is taken only when the log has grown to this many
+ * times the size that usually triggers one. */
+#define POSTPONED_COMPACTIONS 4
 
 /* ---- Taking ---- */
 
@@ -57,7 +58,10 @@ static raft_index compaction_index(const struct node *n)
                           ? s->last_index - n->options.trailing_entries
                           : 0;
 
-    return (tail < s->older_index ? tail : s->older_index) + 1;
+    raft_index limit = raft_compaction_limit(n->raft);
+
+    tail = tail < s->older_index ? tail : s->older_index;
+    return (tail < limit ? tail : limit) + 1;
 }
 
 /* Which entries and which snapshot there are to send from now on. */
@@ -139,115 +143,24 @@ static bool is_due(const struct node *n)
 {
     const struct snapshots *s = &n->snapshots;
 
+    if (snapshots_is_sending(n) &&
+        s->applied_bytes < POSTPONED_COMPACTIONS * n->options.log_compact_bytes) {
+        return false; /* it could not cut the log, and might replace what is being sent */
+    }
     return s->applied_bytes > 0 &&
            (s->applied_bytes >= n->options.log_compact_bytes ||
             clock_monotonic_ms() - s->taken_ms >= n->options.snapshot_interval_ms);
 }
 
-/* ---- Sending ---- */
-
-static struct snapshot_sending *sending_find(struct snapshots *s, node_id peer)
-{
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        if (s->sendings[i].peer == peer) {
-            return &s->sendings[i];
-        }
-    }
-    return NULL;
-}
-
-void snapshots_send(struct node *n, node_id peer)
-{
-    struct snapshots *s = &n->snapshots;
-    struct snapshot_sending *free_slot = sending_find(s, 0);
-
-    if (sending_find(s, peer) != NULL || free_slot == NULL) {
-        return;
-    }
-    *free_slot = (struct snapshot_sending){ peer, s->last_index, s->last_term, 0, 0 };
-    node_log(n, NODE_LOG_INFO, "sending snapshot %" PRIu64 "^%" PRIu64 " to member %" PRIu64,
-             s->last_index, s->last_term, peer);
-}
-
-static void sending_end(struct node *n, struct snapshot_sending *sending, bool is_ok)
-{
-    struct raft_event event = driver_event(RAFT_SNAPSHOT_SENT);
-
-    event.u.snapshot_sent.peer = sending->peer;
-    event.u.snapshot_sent.is_ok = is_ok;
-    event.u.snapshot_sent.last_index = sending->last_index;
-    sending->peer = 0;
-    driver_step(n, &event);
-}
-
-/* False when this sending is over. */
-static bool send_chunk(struct node *n, struct snapshot_sending *sending)
-{
-    struct message m = { .type = MESSAGE_INSTALL_SNAPSHOT,
-                         .from = n->state.id,
-                         .to = sending->peer,
-                         .term = raft_current_term(n->raft) };
-    struct errmsg why = ERRMSG_INIT;
-
-    buffer_clear(&n->scratch);
-    if (raft_role_of(n->raft) != RAFT_LEADER || sending->last_index == 0 ||
-        snapshot_file_read(fs_posix(), n->options.data_dir, sending->last_index, sending->last_term,
-                           sending->offset, SNAPSHOT_CHUNK_BYTES, &n->scratch, &sending->file_bytes,
-                           &why) != RK_OK ||
-        n->scratch.size == 0) {
-        node_log(n, NODE_LOG_WARN, "sending a snapshot to member %" PRIu64 " ended early: %s",
-                 sending->peer, why.text);
-        sending_end(n, sending, false);
-        return false;
-    }
-    m.u.install_snapshot.last_index = sending->last_index;
-    m.u.install_snapshot.last_term = sending->last_term;
-    m.u.install_snapshot.offset = sending->offset;
-    m.u.install_snapshot.file_bytes = sending->file_bytes;
-    m.u.install_snapshot.bytes = buffer_slice(&n->scratch);
-    sending->offset += n->scratch.size;
-    m.u.install_snapshot.is_last = sending->offset == sending->file_bytes;
-    send_message(n, &m);
-    if (m.u.install_snapshot.is_last) {
-        sending_end(n, sending, true);
-        return false;
-    }
-    return true;
-}
-
-void snapshots_peer_lost(struct node *n, node_id peer)
-{
-    struct snapshot_sending *sending = sending_find(&n->snapshots, peer);
-
-    if (sending != NULL) {
-        sending_end(n, sending, false);
-    }
-    if (n->snapshots.received_from == peer) {
-        snapshot_receiver_abort(n->snapshots.receiver);
-        n->snapshots.receiver = NULL;
-        n->snapshots.received_from = 0;
-    }
-}
-
 void snapshots_turn(struct node *n)
 {
-    struct snapshots *s = &n->snapshots;
-
     if (is_due(n)) {
         (void)snapshots_take(n); /* false: one is on its way, and it will be due again */
     }
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        while (s->sendings[i].peer != 0 &&
-               transport_output_bytes(n->transport, s->sendings[i].peer) <
-                   SENDING_OUTPUT_BYTES_MAX) {
-            if (!send_chunk(n, &s->sendings[i])) {
-                break;
-            }
-        }
-    }
+    snapshots_send_turn(n);
 }
 
-/* ---- Receiving ---- */
+/* ---- Loading what was received ---- */
 
 struct loading {
     struct node *node;
@@ -299,6 +212,7 @@ static void loading_run(void *job, const struct worker *w)
 
     (void)w;
     l->status = snapshot_receiver_commit(l->receiver, l->cluster_id, &l->meta, &l->why);
+    l->receiver = NULL;
     if (l->status == RK_OK) {
         l->status = snapshots_load(l->data_dir, l->meta.last_index, l->meta.last_term, &l->meta,
                                    &l->refdb, &l->why);
@@ -312,6 +226,7 @@ static void loading_done(void *job)
     struct raft_event event = driver_event(RAFT_SNAPSHOT_RECEIVED);
 
     n->snapshots.is_loading = false;
+    snapshot_receiver_close(l->receiver); /* the node stops: a restart goes on from there */
     if (l->status != RK_OK) {
         node_log(n, NODE_LOG_ERROR, "a received snapshot is not usable: %s", l->why.text);
     } else if (n->is_stopped) {
@@ -329,65 +244,22 @@ static void loading_done(void *job)
             n->snapshots.loaded = NULL;
         }
     }
+    if (!n->snapshots.is_installing) {
+        snapshots_receive_end(n);
+    }
     heap_free(l);
 }
 
-static void start_loading(struct node *n)
+void snapshots_load_received(struct node *n, struct snapshot_receiver *receiver)
 {
-    struct snapshots *s = &n->snapshots;
     struct loading *l = heap_new(struct loading);
 
     l->node = n;
-    l->receiver = s->receiver;
+    l->receiver = receiver;
     l->data_dir = n->options.data_dir;
     memcpy(l->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
-    s->receiver = NULL;
-    s->received_from = 0;
-    s->is_loading = true;
+    n->snapshots.is_loading = true;
     worker_submit(n->worker, loading_run, loading_done, l);
-}
-
-static bool starts_file(const struct snapshots *s, const struct message *m)
-{
-    return m->u.install_snapshot.offset == 0 || s->receiver == NULL ||
-           s->received_from != m->from || s->received_index != m->u.install_snapshot.last_index ||
-           s->received_term != m->u.install_snapshot.last_term;
-}
-
-void snapshots_store_chunk(struct node *n, const struct message *m)
-{
-    struct snapshots *s = &n->snapshots;
-    struct errmsg why = ERRMSG_INIT;
-    enum rk_status status = RK_OK;
-
-    if (s->is_loading || s->is_installing || s->loaded != NULL) {
-        return;
-    }
-    if (starts_file(s, m)) {
-        snapshot_receiver_abort(s->receiver);
-        s->receiver = NULL;
-        if (m->u.install_snapshot.offset != 0) {
-            return; /* the middle of a file whose start was lost */
-        }
-        s->received_from = m->from;
-        s->received_index = m->u.install_snapshot.last_index;
-        s->received_term = m->u.install_snapshot.last_term;
-        status = snapshot_receiver_open(fs_posix(), n->options.data_dir, s->received_index,
-                                        s->received_term, &s->receiver, &why);
-    }
-    if (status == RK_OK) {
-        status = snapshot_receiver_put(s->receiver, m->u.install_snapshot.offset,
-                                       m->u.install_snapshot.bytes, &why);
-    }
-    if (status != RK_OK) {
-        node_log(n, NODE_LOG_ERROR, "store a snapshot chunk: %s", why.text);
-        snapshot_receiver_abort(s->receiver);
-        s->receiver = NULL;
-        return;
-    }
-    if (m->u.install_snapshot.is_last) {
-        start_loading(n);
-    }
 }
 
 /* ---- Installing ---- */
@@ -414,8 +286,10 @@ void snapshots_installed(struct node *n)
     proposals_skipped(n, s->loaded_meta.last_index);
     refdb_free(n->refdb);
     n->refdb = s->loaded;
+    events_reset(n->events, refdb_applied_index(n->refdb)); /* what lies before was never seen */
     s->loaded = NULL;
     s->is_installing = false;
+    snapshots_receive_end(n);
     s->older_index = s->last_index;
     s->last_index = s->loaded_meta.last_index;
     s->last_term = s->loaded_meta.last_term;
@@ -434,8 +308,8 @@ void snapshots_installed(struct node *n)
 
 void snapshots_release(struct node *n)
 {
-    snapshot_receiver_abort(n->snapshots.receiver);
-    n->snapshots.receiver = NULL;
+    snapshots_send_release(n);
+    snapshots_receive_release(n);
     refdb_free(n->snapshots.loaded);
     n->snapshots.loaded = NULL;
 }

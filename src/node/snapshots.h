@@ -4,30 +4,22 @@
  *
  *   take     freeze the map (loop), dump and write it (worker), thaw, tell the core what
  *            may be compacted, compact (writer)
- *   send     chunks of the newest file, paced by what the connection has not sent yet
- *   install  chunks to a file (loop), verify and load (worker), ask the core, reset the log
- *            (writer), swap the map (loop)
+ *   send     see snapshot_transfer.h
+ *   install  when all of it was received: verify and load (worker), ask the core, reset the
+ *            log (writer), swap the map (loop)
  *
  * Thread: the loop.
  */
 #ifndef NODE_SNAPSHOTS_H
 #define NODE_SNAPSHOTS_H
 
-#include "model/message.h"
+#include "node/snapshot_transfer.h"
 #include "raft/raft.h"
 #include "storage/snapshot.h"
 
 struct node;
 struct refdb;
 struct refdb_view;
-
-struct snapshot_sending {
-    node_id peer; /* 0 = free */
-    raft_index last_index;
-    raft_term last_term;
-    uint64_t offset;
-    uint64_t file_bytes; /* 0 = not known yet */
-};
 
 struct snapshots {
     raft_index last_index; /* newest durable one; 0 = none */
@@ -36,12 +28,8 @@ struct snapshots {
     time_ms taken_ms;       /* when the newest was taken, or the node started */
     uint64_t applied_bytes; /* since then */
     bool is_taking;
-    struct snapshot_sending sendings[MEMBERS_MAX];
+    struct snapshot_transfer transfer;
 
-    struct snapshot_receiver *receiver; /* a file coming in, or NULL */
-    node_id received_from;
-    raft_index received_index;
-    raft_term received_term;
     bool is_loading;      /* on the worker */
     struct refdb *loaded; /* verified and loaded, waiting for the core's word */
     struct snapshot_meta loaded_meta;
@@ -58,13 +46,6 @@ bool snapshots_take(struct node *n);
 
 /* The writer has cut the log's front. */
 void snapshots_compacted(struct node *n, raft_index first_index);
-
-/* The core wants the newest one to go to `peer`. */
-void snapshots_send(struct node *n, node_id peer);
-void snapshots_peer_lost(struct node *n, node_id peer);
-
-/* A chunk the core has accepted. */
-void snapshots_store_chunk(struct node *n, const struct message *message);
 
 /* The core has decided to install what was loaded. */
 void snapshots_install(struct node *n, raft_index last_index, raft_term last_term,

@@ -6,6 +6,7 @@
  * term, given to logs that are not behind.
  */
 #include "base/assert.h"
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 void election_draw_timeout(struct raft *r)
@@ -33,6 +34,9 @@ bool election_heard_leader(struct raft *r, node_id leader)
 
 bool election_is_leader_heard(const struct raft *r)
 {
+    if (TOOTH(REMOVED_DISRUPTS)) {
+        return false;
+    }
     if (r->role == RAFT_LEADER) {
         return true; /* CheckQuorum ends that when it is not so any more */
     }

@@ -43,6 +43,8 @@ static void check_role(const struct raft *r)
         break;
     }
     INVARIANT(r->role == RAFT_LEADER || r->uncommitted_count == 0);
+    INVARIANT(r->role == RAFT_LEADER || r->transfer.target == 0);
+    INVARIANT(r->transfer.target != r->config.id);
     INVARIANT(r->leader != 0 || r->read_count == 0);
     INVARIANT(!r->is_waiting || r->trail.last_index == 0);
 }
@@ -122,6 +124,8 @@ static void mix_members(uint64_t *hash, const struct raft *r)
         mix(hash, p->inflight_count);
         mix(hash, p->read_sequence);
         mix(hash, (uint64_t)p->heard_ms);
+        mix(hash, p->round_goal);
+        mix(hash, (uint64_t)p->round_ms);
     }
 }
 
@@ -149,6 +153,9 @@ uint64_t raft_state_hash(const struct raft *r)
         (uint64_t)r->election_deadline_ms,
         r->rng.state,
         r->latest_membership_index,
+        r->committed_membership_index,
+        r->transfer.target,
+        (uint64_t)r->transfer.deadline_ms,
     };
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {

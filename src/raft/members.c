@@ -21,14 +21,31 @@ struct raft_member *members_find(struct raft *r, node_id id)
     return NULL;
 }
 
+/*
+ * Who is left out by its newest membership goes on until that is committed: it may be the
+ * only one that holds the entry and so the only one that can win [thesis 4.2.2].
+ */
 bool members_can_campaign(const struct raft *r)
 {
-    for (unsigned i = 0; i < r->member_count; i++) {
-        if (r->members[i].id == r->config.id) {
-            return r->members[i].halves != 0 && !r->is_waiting && r->install.last_index == 0;
-        }
-    }
-    return false;
+    bool is_voter = membership_is_voter(&r->latest_membership, r->config.id) ||
+                    (r->latest_membership_index > r->committed_membership_index &&
+                     membership_is_voter(&r->committed_membership, r->config.id));
+
+    return is_voter && !r->is_waiting && r->install.last_index == 0 && !disk_is_stalled(r);
+}
+
+bool members_is_reachable(const struct raft *r, const struct raft_member *member)
+{
+    time_ms heard_ms = member->progress.heard_ms;
+
+    return member->id == r->config.id ||
+           (heard_ms != 0 && r->now_ms - heard_ms < r->config.election_timeout_ms);
+}
+
+bool members_is_caught_up(const struct raft *r, const struct raft_member *member)
+{
+    return members_is_reachable(r, member) &&
+           progress_is_caught_up(&member->progress, r->config.election_timeout_ms, r->now_ms);
 }
 
 /* A window not used by any of the first `count` members. */
@@ -58,6 +75,7 @@ void members_refresh(struct raft *r)
     memcpy(old, r->members, sizeof old);
     memset(r->members, 0, sizeof r->members);
     r->member_count = m->count;
+    r->is_change_due = membership_is_joint(m) || !membership_is_voter(m, r->config.id);
     for (unsigned i = 0; i < m->count; i++) { /* those that stay keep their windows */
         for (unsigned k = 0; k < old_count; k++) {
             if (old[k].id == m->members[i].id) {
@@ -66,6 +84,7 @@ void members_refresh(struct raft *r)
         }
         r->members[i].id = m->members[i].id;
         r->members[i].halves = m->members[i].flags & (MEMBER_VOTER | MEMBER_VOTER_OLD);
+        r->is_change_due |= (m->members[i].flags & MEMBER_PROMOTE) != 0;
     }
     for (unsigned i = 0; i < m->count; i++) {
         if (r->members[i].window == NULL) {

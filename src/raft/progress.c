@@ -47,6 +47,7 @@ void progress_become_snapshot(struct progress *p, raft_index snapshot_index)
     p->mode = RAFT_PROGRESS_SNAPSHOT;
     p->snapshot_index = snapshot_index;
     p->snapshot_retry_ms = INT64_MAX;
+    p->is_snapshot_failed = false;
 }
 
 bool progress_acknowledge(struct progress *p, raft_index match_index, time_ms now_ms)
@@ -65,6 +66,24 @@ bool progress_acknowledge(struct progress *p, raft_index match_index, time_ms no
         p->inflight_count--;
     }
     return true;
+}
+
+void progress_round(struct progress *p, raft_index last_index, time_ms now_ms)
+{
+    if (p->round_goal == 0) {
+        p->round_goal = last_index;
+        p->round_since_ms = now_ms;
+    } else if (p->match_index >= p->round_goal) {
+        p->round_count++;
+        p->round_ms = now_ms - p->round_since_ms;
+        p->round_goal = last_index;
+        p->round_since_ms = now_ms;
+    }
+}
+
+bool progress_is_caught_up(const struct progress *p, time_ms limit_ms, time_ms now_ms)
+{
+    return p->round_count > 0 && p->round_ms < limit_ms && now_ms - p->round_since_ms < limit_ms;
 }
 
 void progress_sent(struct progress *p, raft_index last_index, uint64_t bytes, time_ms now_ms)

@@ -37,14 +37,22 @@ struct progress {
     raft_index commit_sent; /* highest commit index the messages so far have told it */
     bool is_probe_sent;     /* PROBE: unanswered; the next heartbeat repeats it */
 
-    raft_index snapshot_index;  /* SNAPSHOT: what is being sent */
+    raft_index snapshot_index;  /* what is, or was last, being sent; 0 = none yet */
     time_ms snapshot_retry_ms;  /* SNAPSHOT: give up waiting then; INT64_MAX = stream is running */
+    bool is_snapshot_failed;    /* SNAPSHOT: waiting to try again */
     unsigned snapshot_failures; /* since it last moved on; widens the back-off */
 
     time_ms heard_ms;       /* newest reply in this term; 0 = none */
     time_ms moved_ms;       /* when match_index or its tail last moved, or the window opened */
     raft_index tail_index;  /* its last log index as of its newest reply */
     uint64_t read_sequence; /* newest read round it confirmed in this term */
+
+    /* Catching up, in rounds: each ends when it has what the leader had at its beginning
+     * [thesis 4.2.1]. */
+    raft_index round_goal;
+    time_ms round_since_ms;
+    time_ms round_ms;     /* how long the newest finished round took */
+    unsigned round_count; /* finished in this term */
 
     struct inflight *window; /* ring of count_max, borrowed from the core */
     uint32_t count_max;
@@ -62,6 +70,12 @@ void progress_become_snapshot(struct progress *p, raft_index snapshot_index);
 
 /* Takes an acknowledged index; never moves back.  True when it moved. */
 bool progress_acknowledge(struct progress *p, raft_index match_index, time_ms now_ms);
+
+/* Begins or ends a round, after an answer.  `last_index` is the leader's. */
+void progress_round(struct progress *p, raft_index last_index, time_ms now_ms);
+
+/* The newest round took less than `limit_ms`, and the one going on has not taken longer. */
+bool progress_is_caught_up(const struct progress *p, time_ms limit_ms, time_ms now_ms);
 
 /* Notes one AppendEntries on its way.  PRE: REPLICATE, count < count_max. */
 void progress_sent(struct progress *p, raft_index last_index, uint64_t bytes, time_ms now_ms);

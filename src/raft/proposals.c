@@ -35,7 +35,7 @@ void proposals_submit(struct raft *r, uint32_t count, uint64_t bytes)
     uint64_t bytes_max = r->config.uncommitted_bytes_max;
 
     PRE(count > 0);
-    if (r->role != RAFT_LEADER) {
+    if (r->role != RAFT_LEADER || raft_holds_proposals(r)) {
         r->effects->submit_status = RK_NOLEADER;
         return;
     }

@@ -128,6 +128,29 @@ const struct membership *raft_membership(const struct raft *r)
     return &r->latest_membership;
 }
 
+raft_index raft_membership_index(const struct raft *r)
+{
+    return r->latest_membership_index;
+}
+
+const struct membership *raft_committed_membership(const struct raft *r, raft_index *ret_index)
+{
+    *ret_index = r->committed_membership_index;
+    return &r->committed_membership;
+}
+
+node_id raft_transfer_target(const struct raft *r)
+{
+    return r->transfer.target;
+}
+
+bool raft_holds_proposals(const struct raft *r)
+{
+    return r->role == RAFT_LEADER &&
+           (r->transfer.target != 0 ||
+            (r->is_change_due && membership_find(&r->latest_membership, r->config.id) == NULL));
+}
+
 void raft_get_status(const struct raft *r, struct raft_status *ret_status)
 {
     *ret_status = (struct raft_status){
@@ -152,6 +175,7 @@ void raft_get_status(const struct raft *r, struct raft_status *ret_status)
                 .next_index = p->next_index,
                 .heard_ms = p->heard_ms,
                 .inflight_count = p->inflight_count,
+                .is_caught_up = members_is_caught_up(r, &r->members[i]),
             };
         }
     }

@@ -121,11 +121,14 @@ enum raft_event_type {
     RAFT_SNAPSHOT_INSTALLED, /* effects->install was carried out: map loaded, log reset */
     RAFT_SNAPSHOT_SENT,      /* effects->send_snapshots was finished or failed */
     RAFT_COMPACTED,          /* the log now begins at `first_index` */
+    RAFT_CHANGE_MEMBERSHIP,  /* leader: the cluster shall become this [thesis 4] */
+    RAFT_TRANSFER,           /* leader: hand the office to another voter [thesis 3.10] */
 };
 
 struct raft_event {
     enum raft_event_type type;
-    time_ms now_ms; /* never backwards */
+    time_ms now_ms;      /* never backwards */
+    time_ms disk_age_ms; /* of the oldest order the log writer has not finished; 0 = none */
     union {
         const struct message *receive;
         struct {
@@ -161,6 +164,7 @@ struct raft_event {
         struct {
             node_id peer;
             bool is_ok;
+            bool is_gone;          /* failed, as the file is not there any more */
             raft_index last_index; /* of the snapshot sent */
         } snapshot_sent;
         struct {
@@ -168,6 +172,17 @@ struct raft_event {
             raft_index snapshot_last_index; /* newest snapshot available for sending */
             raft_term snapshot_last_term;
         } compacted;
+        struct {
+            /*
+             * Borrowed: all members that shall be, MEMBER_VOTER saying who votes.  Who votes
+             * newly must be a learner that has caught up.  Another set of voters goes through
+             * a joint membership, which this or any later leader ends.
+             */
+            const struct membership *membership;
+        } change_membership;
+        struct {
+            node_id target; /* 0 = the voter that is furthest */
+        } transfer;
     } u;
 };
 
@@ -190,10 +205,11 @@ struct raft_send {
 
 enum raft_append_kind {
     RAFT_APPEND_NONE,
-    RAFT_APPEND_PROPOSALS, /* the commands just submitted, in their order */
-    RAFT_APPEND_NOOP,      /* a new leader's first entry [paper 8] */
-    RAFT_APPEND_BOOTSTRAP, /* the very first entry: raft_membership() as it is now */
-    RAFT_APPEND_RECEIVED,  /* entries of the received message */
+    RAFT_APPEND_PROPOSALS,  /* the commands just submitted, in their order */
+    RAFT_APPEND_NOOP,       /* a new leader's first entry [paper 8] */
+    RAFT_APPEND_BOOTSTRAP,  /* the very first entry: raft_membership() as it is now */
+    RAFT_APPEND_RECEIVED,   /* entries of the received message */
+    RAFT_APPEND_MEMBERSHIP, /* one entry: raft_membership() as it is now; also of RAFT_TURN */
 };
 
 struct raft_read {
@@ -223,9 +239,12 @@ struct raft_effects {
     struct raft_read *reads;
     size_t read_count;
 
-    enum rk_status submit_status; /* of RAFT_SUBMIT: OK, NOLEADER, OVERLOADED */
+    /* of RAFT_SUBMIT: OK, NOLEADER (also while raft_holds_proposals()), OVERLOADED */
+    enum rk_status submit_status;
+    /* of RAFT_CHANGE_MEMBERSHIP, RAFT_TRANSFER: why not, for people; NULL = it is begun */
+    const char *refusal;
 
-    node_id *send_snapshots; /* stream the newest snapshot to these members */
+    node_id *send_snapshots; /* stream raft_snapshot_for() to these members */
     size_t send_snapshot_count;
 
     bool is_chunk_accepted; /* of a received INSTALL_SNAPSHOT: store it and reply */
@@ -269,6 +288,7 @@ struct raft_peer_status {
     raft_index next_index;
     time_ms heard_ms; /* when it last replied; 0 = not in this term */
     uint32_t inflight_count;
+    bool is_caught_up; /* may be promoted [thesis 4.2.1] */
 };
 
 struct raft_status {
@@ -292,11 +312,30 @@ node_id raft_leader(const struct raft *r);
 raft_term raft_current_term(const struct raft *r);
 raft_index raft_commit_index(const struct raft *r);
 
+/* Whom this leader hands its office to; 0 = nobody. */
+node_id raft_transfer_target(const struct raft *r);
+/* A leader that takes no proposals just now, as it is about to leave: keep them. */
+bool raft_holds_proposals(const struct raft *r);
+
 /* The term of an entry the trail or the snapshot knows; 0 = not known. */
 raft_term raft_term_at(const struct raft *r, raft_index index);
 
-/* In force; valid until the next step. */
+/* In force, and the index of its entry (0 = from configuration); valid until the next step. */
 const struct membership *raft_membership(const struct raft *r);
+raft_index raft_membership_index(const struct raft *r);
+/* The newest one known to be committed, likewise. */
+const struct membership *raft_committed_membership(const struct raft *r, raft_index *ret_index);
+
+/*
+ * The snapshot `peer` is to be sent: false when it needs none, or not any more.  After a
+ * failure it is the same one while the log continues it, so that the transfer can go on.
+ */
+bool raft_snapshot_for(const struct raft *r, node_id peer, raft_index *ret_last_index,
+                       raft_term *ret_last_term);
+
+/* Entries after this one are needed by members that are being sent a snapshot: cut before
+ * they have it, they would need another one, and so on.  UINT64_MAX = no limit. */
+raft_index raft_compaction_limit(const struct raft *r);
 
 /* Checks every invariant the core can see; aborts on a violation.  Costs O(members). */
 void raft_check_invariants(const struct raft *r);

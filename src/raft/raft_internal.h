@@ -58,6 +58,7 @@ struct raft {
     struct raft_config config;
     struct rng rng;
     time_ms now_ms;               /* of the event in hand */
+    time_ms disk_age_ms;          /* likewise */
     struct raft_effects *effects; /* of the step in hand; NULL between steps */
     const char *halt;             /* set once; nothing is done after it */
 
@@ -78,6 +79,7 @@ struct raft {
     raft_index latest_membership_index;
     struct raft_member members[MEMBERS_MAX]; /* of latest_membership, in its order */
     unsigned member_count;
+    bool is_change_due;       /* the newest membership asks for another one to follow it */
     struct inflight *windows; /* one allocation for all members */
 
     enum raft_role role;
@@ -113,6 +115,12 @@ struct raft {
     time_ms leader_since_ms;
     time_ms heartbeat_due_ms;
     uint64_t read_sequence; /* newest round sent */
+    struct {
+        node_id target; /* 0 = no transfer */
+        time_ms deadline_ms;
+        bool is_sent;    /* TimeoutNow has left */
+        bool is_leaving; /* this leader ends in any case: removed, or its disk hangs */
+    } transfer;
     bool is_round_due;
     struct raft_uncommitted *uncommitted; /* ring */
     size_t uncommitted_first, uncommitted_count, uncommitted_capacity;
@@ -147,7 +155,11 @@ void effects_send_snapshot(struct raft *r, node_id peer);
 /* ---- members.c ---- */
 
 struct raft_member *members_find(struct raft *r, node_id id); /* NULL = not a member */
-bool members_can_campaign(const struct raft *r);              /* this node is a voter */
+/* This node is a voter, or was until a membership that may yet be taken back; its disk works. */
+bool members_can_campaign(const struct raft *r);
+/* Leader: it has replied within an election timeout, or is this node. */
+bool members_is_reachable(const struct raft *r, const struct raft_member *member);
+bool members_is_caught_up(const struct raft *r, const struct raft_member *member);
 /* Puts the membership entry at `index` in force, from its append on [thesis 4.1]. */
 void members_adopt(struct raft *r, const struct membership *m, raft_index index);
 /* The entry at `from` and all after are gone. */
@@ -160,6 +172,22 @@ uint64_t members_quorum(const struct raft *r,
 uint64_t members_value_match(const struct raft *r, const struct raft_member *member);
 uint64_t members_value_heard(const struct raft *r, const struct raft_member *member);
 uint64_t members_value_read(const struct raft *r, const struct raft_member *member);
+
+/* ---- membership_change.c ---- */
+
+void membership_change(struct raft *r, const struct membership *to);
+/* End of a turn: what the newest membership asks for. */
+void membership_turn(struct raft *r);
+
+/* ---- transfer.c ---- */
+
+void transfer_start(struct raft *r, node_id target);
+/* Ends this leader, gently when somebody can take over. */
+void transfer_leave(struct raft *r, const char *why);
+void transfer_turn(struct raft *r);
+void transfer_expire(struct raft *r);
+/* This node's disk has not answered for too long: it neither leads, campaigns nor votes. */
+bool disk_is_stalled(const struct raft *r);
 
 /* ---- election.c ---- */
 

@@ -20,6 +20,7 @@ void replication_start(struct raft *r)
     for (unsigned i = 0; i < r->member_count; i++) {
         progress_reset(&r->members[i].progress, first, r->now_ms);
     }
+    r->transfer.target = 0;
     r->leader_since_ms = r->now_ms;
     r->heartbeat_due_ms = r->now_ms;
     r->read_sequence = 0;
@@ -129,16 +130,62 @@ static bool send_entries(struct raft *r, struct raft_member *member)
     return is_sent;
 }
 
+/*
+ * The one whose transfer was cut, so that it can go on where it was, as long as the log still
+ * continues it; else the newest.  0 = none taken yet that helps.
+ */
+static raft_index choose_snapshot(const struct raft *r, const struct progress *p)
+{
+    if (p->snapshot_failures > 0 && p->snapshot_index > p->match_index &&
+        p->snapshot_index <= r->snapshot_last_index && raft_term_at(r, p->snapshot_index) != 0) {
+        return p->snapshot_index;
+    }
+    return r->snapshot_last_index > p->match_index ? r->snapshot_last_index : 0;
+}
+
 /* What it needs is not in the log any more. */
 static void begin_snapshot(struct raft *r, struct raft_member *member)
 {
-    if (r->snapshot_last_index <= member->progress.match_index) {
-        return; /* none taken yet that helps */
+    raft_index index = choose_snapshot(r, &member->progress);
+
+    if (index == 0) {
+        return;
     }
-    progress_become_snapshot(&member->progress, r->snapshot_last_index);
+    progress_become_snapshot(&member->progress, index);
     effects_send_snapshot(r, member->id);
     raft_trace(r, "%" PRIu64 " needs entries before " POSITION_FMT " -> send snapshot", member->id,
-               r->snapshot_last_index, r->snapshot_last_term);
+               index, raft_term_at(r, index));
+}
+
+bool raft_snapshot_for(const struct raft *r, node_id peer, raft_index *ret_last_index,
+                       raft_term *ret_last_term)
+{
+    for (unsigned i = 0; i < r->member_count && r->role == RAFT_LEADER; i++) {
+        const struct progress *p = &r->members[i].progress;
+
+        if (r->members[i].id == peer && p->mode == RAFT_PROGRESS_SNAPSHOT) {
+            *ret_last_index = p->snapshot_index;
+            *ret_last_term = raft_term_at(r, p->snapshot_index);
+            return true;
+        }
+    }
+    return false;
+}
+
+raft_index raft_compaction_limit(const struct raft *r)
+{
+    raft_index limit = UINT64_MAX;
+
+    for (unsigned i = 0; i < r->member_count && r->role == RAFT_LEADER; i++) {
+        const struct progress *p = &r->members[i].progress;
+
+        /* A failed transfer does not hold the log: nobody may ever ask for it again. */
+        if (r->members[i].id != r->config.id && p->mode == RAFT_PROGRESS_SNAPSHOT &&
+            !p->is_snapshot_failed && p->snapshot_index < limit) {
+            limit = p->snapshot_index;
+        }
+    }
+    return limit;
 }
 
 static bool send_by_mode(struct raft *r, struct raft_member *member)
@@ -192,6 +239,10 @@ void replication_turn(struct raft *r)
     if (r->role != RAFT_LEADER) {
         return;
     }
+    transfer_turn(r);
+    if (r->role != RAFT_LEADER) {
+        return; /* it had to go */
+    }
     if (is_round) {
         r->read_sequence++;
         r->is_round_due = false;
@@ -204,6 +255,7 @@ void replication_turn(struct raft *r)
             turn_member(r, &r->members[i], is_beat, is_round);
         }
     }
+    membership_turn(r); /* last: the node holds what it appends only after this step */
 }
 
 /* Nothing sent over the old connection can be relied on. */
@@ -251,6 +303,7 @@ void replication_acknowledged(struct raft *r, struct raft_member *member, raft_i
     struct progress *p = &member->progress;
     bool is_advanced = progress_acknowledge(p, match_index, r->now_ms);
 
+    progress_round(p, r->trail.last_index, r->now_ms);
     switch (p->mode) {
     case RAFT_PROGRESS_PROBE:
         if (p->match_index + 1 >= p->next_index) {
@@ -313,6 +366,10 @@ void replication_snapshot_sent(struct raft *r, const struct raft_event *event)
         return;
     }
     p = &member->progress;
+    p->is_snapshot_failed = !event->u.snapshot_sent.is_ok;
+    if (event->u.snapshot_sent.is_gone) {
+        p->snapshot_index = r->snapshot_last_index; /* the cut one cannot go on */
+    }
     if (event->u.snapshot_sent.is_ok) {
         p->snapshot_retry_ms = r->now_ms + 10 * timeout_ms; /* loading takes its time */
         return;

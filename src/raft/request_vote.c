@@ -47,6 +47,9 @@ static const char *refusal(const struct raft *r, const struct message *m)
     if (r->is_waiting) {
         return "not bootstrapped";
     }
+    if (disk_is_stalled(r)) {
+        return "disk is stalled";
+    }
     if (!m->u.request_vote.is_transfer && election_is_leader_heard(r)) {
         return "leader is heard";
     }

@@ -73,6 +73,7 @@ void role_become_follower(struct raft *r, node_id leader)
     PRE(leader != r->config.id);
     if (r->role == RAFT_LEADER) {
         proposals_clear(r);
+        r->transfer.target = 0;
     }
     role_set_leader(r, leader);
     role_change(r, RAFT_FOLLOWER);

@@ -215,6 +215,12 @@ static void dispatch(struct raft *r, const struct raft_event *event)
     case RAFT_COMPACTED:
         log_compacted(r, event);
         break;
+    case RAFT_CHANGE_MEMBERSHIP:
+        membership_change(r, event->u.change_membership.membership);
+        break;
+    case RAFT_TRANSFER:
+        transfer_start(r, event->u.transfer.target);
+        break;
     }
 }
 
@@ -226,10 +232,13 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
     raft_index commit_index = r->commit_index;
 
     PRE(event->now_ms >= r->now_ms);
+    PRE(event->disk_age_ms >= 0);
     r->now_ms = event->now_ms;
+    r->disk_age_ms = event->disk_age_ms;
     effects_begin(r, effects);
     if (r->halt != NULL) {
         effects->submit_status = RK_STOPPED;
+        effects->refusal = r->halt;
     } else {
         dispatch(r, event);
     }

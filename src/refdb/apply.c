@@ -8,8 +8,6 @@
 #include "refdb/session.h"
 #include "refdb/tombstone.h"
 
-#define SWEPT_PER_ENTRY 64 /* objects left over from a freeze, freed by one entry */
-
 /* ---- What several commands need ---- */
 
 bool apply_has_demands(const struct apply *a)
@@ -29,7 +27,7 @@ static void refuse_absent(struct apply *a, struct slice path, uint64_t id, struc
     struct tombstone t;
 
     if (id != 0) {
-        elsewhere = repository_find_id(&a->db->maps, id);
+        elsewhere = repository_find_id(a->db, id);
         if (elsewhere != NULL) {
             apply_refuse(a, item, RK_RENAMED, repository_path(elsewhere));
         } else {
@@ -137,6 +135,15 @@ static void apply_plain(struct apply *a, const struct command *c)
     case COMMAND_REMOVE_STORAGE:
         apply_remove_storage(a, c);
         break;
+    case COMMAND_SET_LIMITS:
+        apply_set_limits(a, c);
+        break;
+    case COMMAND_MOVE_PRIMARY:
+        apply_move_primary(a, c);
+        break;
+    case COMMAND_SET_FILTER:
+        apply_set_filter(a, c);
+        break;
     case COMMAND_OPEN_SESSION:
         (void)apply_one_item(a);
         session_open(a->db, a->index);
@@ -229,7 +236,7 @@ enum rk_status refdb_apply(struct refdb *db, const struct entry *entry,
     if (status != RK_OK) {
         return status;
     }
-    node_pool_sweep(&db->pool, SWEPT_PER_ENTRY);
+    refdb_sweep(db);
     result_clear(&db->results, entry->index);
     db->at.applied_index = entry->index;
     db->at.applied_term = entry->term;
@@ -242,5 +249,7 @@ enum rk_status refdb_apply(struct refdb *db, const struct entry *entry,
         apply_membership(db, entry);
     }
     result_finish(&db->results, ret_result);
+    ret_result->actor = a.actor;
+    ret_result->wall_ms = a.envelope == NULL ? 0 : a.envelope->wall_ms;
     return RK_OK;
 }

@@ -39,6 +39,19 @@ static inline void apply_refuse(struct apply *a, struct refdb_item *item, enum r
     item->detail = result_text(&a->db->results, detail);
 }
 
+/* How much more fits below the limits; UINT64_MAX where there is none. */
+struct room {
+    uint64_t left[LIMIT_COUNT];
+};
+
+/* `r` NULL: of a repository to come.  `freed`: what the same batch gives back; NULL = nothing. */
+struct room apply_room(const struct refdb *db, const struct repository *r, const uint64_t *freed);
+bool apply_has_limits(const struct refdb *db);
+
+/* Takes it; false, with TOOLARGE and the limit in `item`, when it does not fit. */
+bool apply_take_room(struct apply *a, struct room *room, const uint64_t wanted[LIMIT_COUNT],
+                     struct refdb_item *item);
+
 /* The one item of a command that is no batch of ref updates. */
 static inline struct refdb_item *apply_one_item(struct apply *a)
 {
@@ -53,6 +66,7 @@ void apply_ref_updates(struct apply *a, struct slice path, const struct ref_upda
 void apply_register_repo(struct apply *a, const struct command *c);
 void apply_remove_repo(struct apply *a, const struct command *c);
 void apply_set_primary(struct apply *a, const struct command *c);
+void apply_move_primary(struct apply *a, const struct command *c);
 void apply_create_repo(struct apply *a, const struct command *c);
 void apply_rename_repo(struct apply *a, const struct command *c);
 void apply_set_head(struct apply *a, const struct command *c);
@@ -60,5 +74,7 @@ void apply_set_state(struct apply *a, const struct command *c);
 void apply_remove_replica(struct apply *a, const struct command *c);
 void apply_set_storage(struct apply *a, const struct command *c);
 void apply_remove_storage(struct apply *a, const struct command *c);
+void apply_set_limits(struct apply *a, const struct command *c);
+void apply_set_filter(struct apply *a, const struct command *c);
 
 #endif

@@ -5,6 +5,7 @@
  * One update, `current` being the value before; checks in this order:
  *
  *   name or oid is no good                    BADREF, BADOID
+ *   the filter ignores the ref                OK, not stored; taken out if it was there before
  *   ref is there, old = absent                EXISTS
  *   ref is there, old = another oid           CONFLICT
  *   ref is not there, old = some oid          NOREF
@@ -12,17 +13,18 @@
  *   ref is not there, delete, old = absent    OK, nothing to do
  *   new = current                             OK, no effect
  *   new ref, another one in the way           NAMECONFLICT
+ *   new ref, a limit is reached               TOOLARGE
  *
  * A batch names no ref twice: the second time is BADREF.  Independent: deletions first, then
  * the rest, in the order given.  Atomic: each is checked against the state before the batch,
- * and a new ref must not clash with any name of the batch either, deleted or not, as in git.
+ * and a new ref must not clash with any name of the batch either, deleted or not, as in git;
+ * what it deletes makes room for what it creates.
  */
 #include "base/assert.h"
 #include "base/heap.h"
+#include "model/ref_filter.h"
 #include "model/refname.h"
 #include "refdb/apply.h"
-
-#define ACTORS_MAX 65536 /* names kept at a time; a change by one more keeps no actor */
 
 /* ---- Directory/file conflicts ---- */
 
@@ -109,15 +111,40 @@ static bool check_old_value(struct apply *a, const struct ref_update *u,
     return item->status == RK_OK;
 }
 
-static bool has_effect(const struct ref_update *u, const struct ref_state *current)
+/* Whether the ref is gone afterwards: deleted, or no longer tracked. */
+static bool takes_out(const struct ref_update *u, const struct refdb_item *item)
 {
-    if (u->is_delete || !current->is_present) {
-        return !u->is_delete || current->is_present;
+    return u->is_delete || item->outcome == REFDB_UNTRACKED;
+}
+
+static bool has_effect(const struct ref_update *u, const struct ref_state *current, bool is_delete)
+{
+    if (is_delete || !current->is_present) {
+        return !is_delete || current->is_present;
     }
     return !oid_equal(&u->new_oid, &current->value.oid);
 }
 
-/* All checks of one update against the state as it is; `current` gets what the ref is at. */
+static bool creates(const struct ref_update *u, const struct ref_state *current,
+                    const struct refdb_item *item)
+{
+    return !current->is_present && !takes_out(u, item);
+}
+
+/* Takes the room that a new ref needs. */
+static bool take_room(struct apply *a, const struct ref_update *u, struct room *room,
+                      struct refdb_item *item)
+{
+    uint64_t wanted[LIMIT_COUNT] = { 0 };
+
+    wanted[LIMIT_REFS] = 1;
+    wanted[LIMIT_REPOSITORY_REFS] = 1;
+    wanted[LIMIT_BYTES] = u->refname.size + u->new_oid.size + a->actor.size;
+    return apply_take_room(a, room, wanted, item);
+}
+
+/* All checks of one update against the state as it is, but for limits; `current` gets what the
+ * ref is at. */
 static bool check_update(struct apply *a, const struct repository *r, const struct ref_update *u,
                          uint8_t oid_bytes, struct ref_state *current, struct refdb_item *item)
 {
@@ -128,6 +155,10 @@ static bool check_update(struct apply *a, const struct repository *r, const stru
         return false;
     }
     look_up(r, u->refname, current);
+    if (a->db->filter.size > 0 && !ref_filter_tracks(buffer_slice(&a->db->filter), u->refname)) {
+        item->outcome = REFDB_UNTRACKED;
+        return true;
+    }
     if (!check_old_value(a, u, current, item)) {
         return false;
     }
@@ -145,9 +176,7 @@ static name_id actor_of(struct apply *a)
 {
     struct name_table *actors = &a->db->actors;
 
-    if (a->actor_id == 0 && a->actor.size > 0 && a->actor.size <= ACTOR_BYTES_MAX &&
-        (actors->maps.by_text.count < ACTORS_MAX ||
-         name_table_find(&actors->maps, a->actor) != 0)) {
+    if (a->actor_id == 0 && a->actor.size > 0 && a->actor.size <= ACTOR_BYTES_MAX) {
         a->actor_id = name_table_take(&a->db->pool, actors, a->actor);
     }
     return a->actor_id;
@@ -163,6 +192,8 @@ static void count_in(struct refdb *db, struct repository *r, struct slice refnam
     digest_add(&r->refs_digest, d);
     digest_add(&r->content_digest, content);
     digest_add(&db->at.sum, content);
+    r->ref_bytes += ref_bytes(db, refname, v);
+    db->ref_bytes += ref_bytes(db, refname, v);
     name_table_use(&db->actors, v->actor);
 }
 
@@ -176,6 +207,8 @@ static void count_out(struct refdb *db, struct repository *r, struct slice refna
     digest_subtract(&r->refs_digest, d);
     digest_subtract(&r->content_digest, content);
     digest_subtract(&db->at.sum, content);
+    r->ref_bytes -= ref_bytes(db, refname, v);
+    db->ref_bytes -= ref_bytes(db, refname, v);
     name_table_drop(&db->pool, &db->actors, v->actor);
 }
 
@@ -192,7 +225,8 @@ static struct repository *learn_format(struct apply *a, struct repository *r, ui
     return repository_replace(a->db, r, &fields);
 }
 
-static void note_change(struct apply *a, const struct ref_update *u, const struct ref_state *before)
+static void note_change(struct apply *a, const struct ref_update *u, const struct ref_state *before,
+                        bool is_delete)
 {
     struct refdb_change *change = result_change(&a->db->results, REFDB_CHANGE_REF, a->path);
 
@@ -200,32 +234,34 @@ static void note_change(struct apply *a, const struct ref_update *u, const struc
     if (before->is_present) {
         change->old_oid = before->value.oid;
     }
-    if (!u->is_delete) {
+    if (!is_delete) {
         change->new_oid = u->new_oid;
     }
 }
 
 /* PRE: checked, and `current` is what the ref is at.  Returns the repository, as it may move. */
 static struct repository *carry_out(struct apply *a, struct repository *r,
-                                    const struct ref_update *u, const struct ref_state *current)
+                                    const struct ref_update *u, const struct ref_state *current,
+                                    const struct refdb_item *item)
 {
+    bool is_delete = takes_out(u, item);
     struct refdb *db = a->db;
     struct ref_value v = { .oid = u->new_oid, .last_index = a->index };
     uint8_t bytes[REF_VALUE_BYTES_MAX];
 
-    if (!has_effect(u, current)) {
+    if (!has_effect(u, current, is_delete)) {
         return r;
     }
-    if (!u->is_delete) {
+    if (!is_delete) {
         r = learn_format(a, r, u->new_oid.size);
     }
     r = repository_changeable(db, r);
-    v.actor = u->is_delete ? 0 : actor_of(a);
+    v.actor = is_delete ? 0 : actor_of(a);
     db->ref_count -= r->refs.count;
     if (current->is_present) {
         count_out(db, r, u->refname, &current->value);
     }
-    if (u->is_delete) {
+    if (is_delete) {
         map_remove(&db->pool, &r->refs, u->refname);
     } else {
         count_in(db, r, u->refname, &v);
@@ -235,7 +271,7 @@ static struct repository *carry_out(struct apply *a, struct repository *r,
     if (r->last_index != a->index) {
         repository_set_last_index(db, r, a->index);
     }
-    note_change(a, u, current);
+    note_change(a, u, current, is_delete);
     return r;
 }
 
@@ -259,6 +295,18 @@ static void find_duplicates(struct node_pool *pool, struct ordered_map *names,
     }
 }
 
+static bool check_room(struct apply *a, const struct repository *r, const struct ref_update *u,
+                       const struct ref_state *current, struct refdb_item *item)
+{
+    struct room room;
+
+    if (!apply_has_limits(a->db) || !creates(u, current, item)) {
+        return true;
+    }
+    room = apply_room(a->db, r, NULL);
+    return take_room(a, u, &room, item);
+}
+
 static void apply_independent(struct apply *a, struct repository *r,
                               const struct ref_update *updates, size_t count,
                               struct refdb_item *items)
@@ -270,8 +318,9 @@ static void apply_independent(struct apply *a, struct repository *r,
             uint8_t oid_bytes = object_format_oid_bytes((enum object_format)r->format);
 
             if (updates[i].is_delete == (is_delete == 1) && items[i].status == RK_OK &&
-                check_update(a, r, &updates[i], oid_bytes, &current, &items[i])) {
-                r = carry_out(a, r, &updates[i], &current);
+                check_update(a, r, &updates[i], oid_bytes, &current, &items[i]) &&
+                check_room(a, r, &updates[i], &current, &items[i])) {
+                r = carry_out(a, r, &updates[i], &current, &items[i]);
             }
         }
     }
@@ -300,7 +349,7 @@ static void check_names_of_batch(struct apply *a, const struct repository *r,
     struct slice other, value;
 
     for (size_t i = 0; i < count; i++) {
-        if (items[i].status == RK_OK && !updates[i].is_delete &&
+        if (items[i].status == RK_OK && !takes_out(&updates[i], &items[i]) &&
             !map_find(&r->refs, updates[i].refname, &value) &&
             find_name_conflict(names, updates[i].refname, &place, &other)) {
             apply_refuse(a, &items[i], RK_NAMECONFLICT, other);
@@ -308,12 +357,48 @@ static void check_names_of_batch(struct apply *a, const struct repository *r,
     }
 }
 
+/* Holds a batch, all of it good so far, against the limits. */
+static void check_room_of_batch(struct apply *a, const struct repository *r,
+                                const struct ref_update *updates, size_t count,
+                                struct refdb_item *items)
+{
+    uint64_t freed[LIMIT_COUNT] = { 0 };
+    struct ref_state current;
+    struct room room;
+
+    for (size_t i = 0; i < count; i++) {
+        look_up(r, updates[i].refname, &current);
+        if (current.is_present && takes_out(&updates[i], &items[i])) {
+            freed[LIMIT_REFS]++;
+            freed[LIMIT_REPOSITORY_REFS]++;
+            freed[LIMIT_BYTES] += ref_bytes(a->db, updates[i].refname, &current.value);
+        }
+    }
+    room = apply_room(a->db, r, freed);
+    for (size_t i = 0; i < count; i++) {
+        look_up(r, updates[i].refname, &current);
+        if (creates(&updates[i], &current, &items[i])) {
+            (void)take_room(a, &updates[i], &room, &items[i]);
+        }
+    }
+}
+
+static bool all_are_good(const struct refdb_item *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].status != RK_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void apply_atomic(struct apply *a, struct repository *r, const struct ordered_map *names,
                          const struct ref_update *updates, size_t count, struct refdb_item *items)
 {
     uint8_t oid_bytes = batch_oid_bytes(r, updates, count);
     struct ref_state current;
-    bool is_good = true;
+    bool is_good;
 
     for (size_t i = 0; i < count; i++) {
         if (items[i].status == RK_OK) {
@@ -321,19 +406,21 @@ static void apply_atomic(struct apply *a, struct repository *r, const struct ord
         }
     }
     check_names_of_batch(a, r, names, updates, count, items);
-    for (size_t i = 0; i < count; i++) {
-        is_good = is_good && items[i].status == RK_OK;
+    if (apply_has_limits(a->db) && all_are_good(items, count)) {
+        check_room_of_batch(a, r, updates, count, items);
     }
+    is_good = all_are_good(items, count);
     for (size_t i = 0; i < count; i++) {
         if (is_good) {
             look_up(r, updates[i].refname, &current);
-            r = carry_out(a, r, &updates[i], &current);
+            r = carry_out(a, r, &updates[i], &current, &items[i]);
         } else if (items[i].status == RK_OK) {
             items[i].status = RK_ABORTED;
         }
     }
     if (is_good) {
         a->db->results.count = 1; /* one thing happened */
+        items[0].outcome = REFDB_DONE;
     }
 }
 

@@ -47,6 +47,21 @@ static void insert_replica(struct repository_fields *f, unsigned slot, name_id s
 
 /* ---- Coming into being ---- */
 
+static bool take_room(struct apply *a, const struct repository_fields *f, uint64_t bytes,
+                      struct refdb_item *item)
+{
+    uint64_t wanted[LIMIT_COUNT] = { 0 };
+    struct room room;
+
+    if (!apply_has_limits(a->db)) {
+        return true;
+    }
+    room = apply_room(a->db, NULL, NULL);
+    wanted[LIMIT_REPOSITORIES] = 1;
+    wanted[LIMIT_BYTES] = repository_bytes(a->db, f) + bytes;
+    return apply_take_room(a, &room, wanted, item);
+}
+
 static void create(struct apply *a, struct repository_fields *f)
 {
     f->id = a->index;
@@ -57,10 +72,15 @@ static void create(struct apply *a, struct repository_fields *f)
     note(a, REFDB_CHANGE_CREATED, f->path)->new_text = kept(a, storage_text(a, f->primary));
 }
 
-static void register_new(struct apply *a, struct slice path, struct slice storage)
+static void register_new(struct apply *a, struct slice path, struct slice storage,
+                         struct refdb_item *item)
 {
     struct repository_fields f = { .path = path, .head = slice_of_text(HEAD_DEFAULT) };
 
+    if (!take_room(a, &f, storage.size, item)) {
+        return;
+    }
+    item->outcome = REFDB_CREATED;
     f.primary = storage_take(a->db, storage, a->index);
     insert_replica(&f, 0, f.primary);
     create(a, &f);
@@ -96,8 +116,7 @@ void apply_register_repo(struct apply *a, const struct command *c)
         return;
     }
     if (r == NULL) {
-        register_new(a, path, storage);
-        item->outcome = REFDB_CREATED;
+        register_new(a, path, storage, item);
         return;
     }
     repository_get_fields(r, &f);
@@ -160,8 +179,10 @@ void apply_create_repo(struct apply *a, const struct command *c)
             return;
         }
     }
-    create(a, &f);
-    item->outcome = REFDB_CREATED;
+    if (take_room(a, &f, 0, item)) {
+        create(a, &f);
+        item->outcome = REFDB_CREATED;
+    }
 }
 
 void apply_remove_repo(struct apply *a, const struct command *c)
@@ -302,7 +323,7 @@ static void rename_prefix(struct apply *a, struct slice from, struct slice to,
     count = plan_moves(a, from, to, &moves, item);
     for (size_t i = 0; i < count; i++) { /* one may take the place of one that moves later */
         memcpy(&move, moves.data + i * sizeof move, sizeof move);
-        move_to(a, repository_find_id(&a->db->maps, move.id), move.to);
+        move_to(a, repository_find_id(a->db, move.id), move.to);
     }
     buffer_release(&moves);
 }
@@ -387,8 +408,9 @@ void apply_set_state(struct apply *a, const struct command *c)
 
 /* ---- Primary and replicas ---- */
 
+/* `seen_index`: of the repository's last change when the storage was seen to have it whole. */
 static void set_primary(struct apply *a, struct slice path, struct slice storage,
-                        struct refdb_item *item)
+                        raft_index seen_index, struct refdb_item *item)
 {
     struct repository *r = apply_find_repository(a, path, item);
     struct refdb_change *change;
@@ -405,6 +427,9 @@ static void set_primary(struct apply *a, struct slice path, struct slice storage
         item->status = RK_NOTREPLICA;
     } else if (f.replicas[slot] == f.primary) {
         item->outcome = REFDB_ALREADY;
+    } else if (seen_index < f.last_index) {
+        item->status = RK_STALE;
+        item->current_index = f.last_index;
     } else {
         change = note(a, REFDB_CHANGE_PRIMARY, path);
         change->old_text = kept(a, storage_text(a, f.primary));
@@ -421,7 +446,19 @@ void apply_set_primary(struct apply *a, const struct command *c)
     struct slice rest = c->u.set_primary.paths, path;
 
     for (uint32_t i = 0; i < c->u.set_primary.count && command_next_string(&rest, &path); i++) {
-        set_primary(a, path, c->u.set_primary.storage, &items[i]);
+        set_primary(a, path, c->u.set_primary.storage, UINT64_MAX, &items[i]);
+    }
+}
+
+void apply_move_primary(struct apply *a, const struct command *c)
+{
+    struct refdb_item *items = result_items(&a->db->results, c->u.move_primary.count);
+    struct slice rest = c->u.move_primary.moves, path;
+    raft_index seen_index;
+
+    for (uint32_t i = 0;
+         i < c->u.move_primary.count && command_next_move(&rest, &path, &seen_index); i++) {
+        set_primary(a, path, c->u.move_primary.storage, seen_index, &items[i]);
     }
 }
 

@@ -3,17 +3,17 @@
  * Freezing a state and dumping what was frozen.
  *
  * The walking thread reads only the view and the nodes reachable from it, which nobody changes
- * until the thaw.
+ * until the thaw or until it lets go of them: of a leaf when the walk has moved to the next, of
+ * a repository's block behind its last ref.
  */
 #include "refdb/dump.h"
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "refdb/derive.h"
 #include "refdb/repository.h"
 #include "refdb/session.h"
 #include "refdb/varint.h"
-
-#define SWEPT_AT_THAW 4096 /* objects; the rest is freed while entries are applied */
 
 struct refdb_view {
     struct state_maps maps;
@@ -23,6 +23,7 @@ struct refdb_view {
     name_id storage_id_end, actor_id_end; /* above all ids */
     uint64_t ref_count;
     struct digest digest;
+    uint32_t generation; /* what was frozen is older */
 
     /* The walk. */
     enum dump_kind kind; /* of the next chunk */
@@ -31,7 +32,8 @@ struct refdb_view {
     const struct repository *repository; /* whose refs are being walked; NULL = none */
     struct map_cursor ref_cursor;
     uint64_t refs_left;
-    uint32_t *storage_places, *actor_places; /* by id */
+    uint32_t *storage_places, *actor_places; /* by id; 0 = not met yet */
+    uint32_t actor_count;                    /* met so far */
 };
 
 struct refdb_view *refdb_freeze(struct refdb *db)
@@ -49,7 +51,21 @@ struct refdb_view *refdb_freeze(struct refdb *db)
     view->digest = state_digest(&db->at, &db->membership, &db->scratch);
     view->kind = DUMP_HEADER;
     node_pool_freeze(&db->pool);
+    view->generation = db->pool.generation;
     return view;
+}
+
+void refdb_view_digest(struct refdb_view *view, uint8_t ret_digest[DIGEST_BYTES])
+{
+    struct derived_from from = { &view->maps, &view->storage_names, &view->actors,
+                                 view->actor_id_end };
+    struct state_position at = view->at;
+    struct buffer scratch = BUFFER_INIT;
+
+    PRE(view->kind == DUMP_HEADER);
+    at.sum = derive_sum(&from);
+    digest_store(state_digest(&at, &view->membership, &scratch), ret_digest);
+    buffer_release(&scratch);
 }
 
 void refdb_thaw(struct refdb *db, struct refdb_view *view)
@@ -74,8 +90,8 @@ static void put_header(struct refdb_view *v, struct buffer *out)
     if (v->at.membership_index > 0) {
         membership_encode(out, &v->membership);
     }
+    buffer_put_u64(out, v->maps.settings.count);
     buffer_put_u64(out, v->maps.storages.count);
-    buffer_put_u64(out, v->actors.by_text.count);
     buffer_put_u64(out, v->maps.repositories.count);
     buffer_put_u64(out, v->ref_count);
     buffer_put_u64(out, v->maps.sessions.count);
@@ -97,26 +113,29 @@ static uint32_t *places_of(const struct name_maps *maps, name_id id_end)
     return places;
 }
 
-static bool put_storage(struct refdb_view *v, struct buffer *out)
+/* map_next(), letting go of the leaf it leaves. */
+static bool next(const struct refdb_view *v, struct map_cursor *cursor, struct slice *ret_key,
+                 struct slice *ret_value)
+{
+    const struct packed_node *before = cursor->leaf;
+    bool is_there = map_next(cursor, ret_key, ret_value);
+
+    if (before != NULL && cursor->leaf != before) {
+        node_pool_let_go(&before->generation, v->generation);
+    }
+    return is_there;
+}
+
+/* A setting or a storage. */
+static bool put_named_record(struct refdb_view *v, struct buffer *out)
 {
     struct slice name, record;
 
-    if (!map_next(&v->cursor, &name, &record)) {
+    if (!next(v, &v->cursor, &name, &record)) {
         return false;
     }
     buffer_put_string(out, name);
     buffer_put_string(out, record);
-    return true;
-}
-
-static bool put_actor(struct refdb_view *v, struct buffer *out)
-{
-    struct slice text, id;
-
-    if (!map_next(&v->cursor, &text, &id)) {
-        return false;
-    }
-    buffer_put_string(out, text);
     return true;
 }
 
@@ -145,16 +164,34 @@ static void put_ref(struct refdb_view *v, struct slice name, size_t shared, stru
 {
     uint8_t bytes[4 * VARINT_BYTES_MAX + MAP_KEY_BYTES_MAX + OID_BYTES_MAX], *p = bytes;
     struct ref_value ref;
+    struct slice text;
+    bool is_new;
 
     ref_value_decode(value, (enum object_format)v->repository->format, &ref);
+    is_new = ref.actor != 0 && v->actor_places[ref.actor] == 0;
+    if (is_new) {
+        v->actor_places[ref.actor] = ++v->actor_count;
+    }
     p = varint_put(p, shared);
     p = varint_put(p, name.size - shared);
     memcpy(p, name.data + shared, name.size - shared);
     p += name.size - shared;
     memcpy(p, ref.oid.bytes, ref.oid.size);
     p = varint_put(p + ref.oid.size, ref.last_index);
-    p = varint_put(p, v->actor_places[ref.actor]);
+    p = varint_put(p, ref.actor == 0 ? 0 : v->actor_places[ref.actor]);
     buffer_put(out, bytes, (size_t)(p - bytes));
+    if (is_new) {
+        text = name_table_text(&v->actors, ref.actor);
+        buffer_put_varint(out, text.size);
+        buffer_put_slice(out, text);
+    }
+}
+
+/* Behind its last ref. */
+static void close_repository(struct refdb_view *v)
+{
+    node_pool_let_go(&v->repository->generation, v->generation);
+    v->repository = NULL;
 }
 
 /* Refs of the open repository until it or the chunk is full. */
@@ -168,7 +205,7 @@ static void put_refs(struct refdb_view *v, struct buffer *out, size_t end)
     buffer_put_u8(out, DUMP_REFS);
     count_offset = out->size;
     buffer_put_u32(out, 0);
-    while (out->size < end && map_next(&v->ref_cursor, &name, &value)) {
+    while (out->size < end && next(v, &v->ref_cursor, &name, &value)) {
         shared = 0;
         while (shared < last_size && shared < name.size && last[shared] == name.data[shared]) {
             shared++;
@@ -181,7 +218,8 @@ static void put_refs(struct refdb_view *v, struct buffer *out, size_t end)
     put_be32(out->data + count_offset, count);
     v->refs_left -= count;
     if (v->refs_left == 0) {
-        v->repository = NULL;
+        next(v, &v->ref_cursor, &name, &value); /* lets go of the last leaf */
+        close_repository(v);
     }
 }
 
@@ -193,14 +231,14 @@ static bool put_repository(struct refdb_view *v, struct buffer *out, size_t end)
         put_refs(v, out, end);
         return true;
     }
-    if (!map_next(&v->cursor, &path, &value)) {
+    if (!next(v, &v->cursor, &path, &value)) {
         return false;
     }
     memcpy(&v->repository, value.data, sizeof v->repository);
     put_repository_fields(v, v->repository, out);
     v->refs_left = v->repository->refs.count;
     if (v->refs_left == 0) {
-        v->repository = NULL;
+        close_repository(v);
     } else {
         map_seek(&v->repository->refs, SLICE_NONE, &v->ref_cursor);
     }
@@ -211,7 +249,7 @@ static bool put_session(struct refdb_view *v, struct buffer *out)
 {
     struct slice id, record;
 
-    if (!map_next(&v->cursor, &id, &record)) {
+    if (!next(v, &v->cursor, &id, &record)) {
         return false;
     }
     buffer_put_slice(out, id);
@@ -223,7 +261,7 @@ static bool put_result(struct refdb_view *v, struct buffer *out)
 {
     struct slice key, result;
 
-    if (!map_next(&v->cursor, &key, &result)) {
+    if (!next(v, &v->cursor, &key, &result)) {
         return false;
     }
     buffer_put_slice(out, key);
@@ -235,7 +273,7 @@ static bool put_tombstone(struct refdb_view *v, struct buffer *out)
 {
     struct slice path, value;
 
-    if (!map_next(&v->cursor, &path, &value)) {
+    if (!next(v, &v->cursor, &path, &value)) {
         return false;
     }
     buffer_put_string(out, path);
@@ -249,7 +287,7 @@ static bool put_tombstone(struct refdb_view *v, struct buffer *out)
 static void open_kind(struct refdb_view *v)
 {
     const struct ordered_map *map[DUMP_DONE] = {
-        [DUMP_STORAGES] = &v->maps.storages,         [DUMP_ACTORS] = &v->actors.by_text,
+        [DUMP_SETTINGS] = &v->maps.settings,         [DUMP_STORAGES] = &v->maps.storages,
         [DUMP_REPOSITORIES] = &v->maps.repositories, [DUMP_SESSIONS] = &v->maps.sessions,
         [DUMP_RESULTS] = &v->maps.session_results,   [DUMP_TOMBSTONES] = &v->maps.tombstones,
     };
@@ -259,7 +297,7 @@ static void open_kind(struct refdb_view *v)
     }
     if (v->kind == DUMP_REPOSITORIES) {
         v->storage_places = places_of(&v->storage_names, v->storage_id_end);
-        v->actor_places = places_of(&v->actors, v->actor_id_end);
+        v->actor_places = heap_zalloc(((size_t)v->actor_id_end + 1) * sizeof(uint32_t));
     }
     v->is_open = true;
 }
@@ -273,10 +311,9 @@ static bool put_record(struct refdb_view *v, struct buffer *out, size_t end)
     case DUMP_HEADER:
         put_header(v, out);
         return false;
+    case DUMP_SETTINGS:
     case DUMP_STORAGES:
-        return put_storage(v, out);
-    case DUMP_ACTORS:
-        return put_actor(v, out);
+        return put_named_record(v, out);
     case DUMP_REPOSITORIES:
         return put_repository(v, out, end);
     case DUMP_SESSIONS:

@@ -7,22 +7,24 @@
  *
  *   HEADER       4 bytes "RKDB", u32 version, u64 applied index, u64 applied term,
  *                u64 cluster_ms, u64 membership index, the membership unless that is 0,
- *                seven u64 counts: storages, actors, repositories, refs, sessions, results,
+ *                seven u64 counts: settings, storages, repositories, refs, sessions, results,
  *                tombstones
+ *   SETTINGS     by name:  string name, string record [settings.h]
  *   STORAGES     by name:  string name, string record [storage.h]
- *   ACTORS       by text:  string text
  *   REPOSITORIES by path:  u8 1, string path, u64 id, u8 format, u8 state, string head,
  *                          string reason, u64 epoch, u64 last index, u64 number of refs,
  *                          varint primary, varint n, n varint replicas
  *                then its refs in runs, by name:
  *                          u8 2, u32 n, n times: varint shared, varint suffix size, suffix,
- *                          oid, varint last index, varint actor
+ *                          oid, varint last index, varint actor, and if that is the first
+ *                          time for this actor: varint size, text
  *   SESSIONS     by id:    u64 id, record [session.h]
  *   RESULTS      by id and sequence:  u64 id, u64 sequence, string result [result.h]
  *   TOMBSTONES   by path:  string path, u64 id, u64 index of the removal
  *   END          the digest of the state, 16 bytes
  *
- * Storages and actors are named by their place in the list above, from 1; actor 0 is none.
+ * Storages are named by their place in the list above, from 1; actors by the order in which
+ * refs name them first, from 1; actor 0 is none.
  * `shared` counts the bytes a name shares with the one before it in the run.
  */
 #ifndef REFDB_DUMP_H
@@ -39,8 +41,8 @@
 
 enum dump_kind {
     DUMP_HEADER = 1,
+    DUMP_SETTINGS,
     DUMP_STORAGES,
-    DUMP_ACTORS,
     DUMP_REPOSITORIES,
     DUMP_SESSIONS,
     DUMP_RESULTS,

@@ -10,6 +10,7 @@
 #include "refdb/dump.h"
 #include "refdb/repository.h"
 #include "refdb/session.h"
+#include "refdb/settings.h"
 #include "refdb/storage.h"
 #include "refdb/tombstone.h"
 #include "refdb/varint.h"
@@ -21,7 +22,7 @@ struct refdb_loader {
     enum dump_kind kind;   /* of the last chunk; 0 before the first */
     uint64_t counts[DUMP_COUNTS];
 
-    struct buffer storages, actors; /* name_id by place - 1 */
+    struct buffer storages, actors; /* name_id by place - 1; actors met so far */
     struct buffer last;             /* the last key, where keys must ascend */
     struct repository *repository;  /* the last one; its refs follow */
     uint64_t refs_left;
@@ -99,6 +100,14 @@ static bool load_header(struct refdb_loader *l, struct reader *r)
     return reader_done(r);
 }
 
+static bool load_setting(struct refdb_loader *l, struct reader *r)
+{
+    struct slice name = reader_string(r, SETTING_NAME_BYTES_MAX);
+    struct slice record = reader_string(r, DUMP_CHUNK_BYTES_MAX);
+
+    return !r->failed && ascends(l, name) && settings_put(l->db, name, record);
+}
+
 static bool load_storage(struct refdb_loader *l, struct reader *r)
 {
     struct slice name = reader_string(r, STORAGE_NAME_BYTES_MAX);
@@ -116,17 +125,27 @@ static bool load_storage(struct refdb_loader *l, struct reader *r)
     return true;
 }
 
-/* The loader's own use of the name ends with the loading. */
-static bool load_actor(struct refdb_loader *l, struct reader *r)
+/* The actor of a ref.  One that is named for the first time comes with its text; the loader's
+ * own use of it ends with the loading. */
+static bool load_actor(struct refdb_loader *l, struct reader *r, name_id *ret_id)
 {
-    struct slice text = reader_string(r, ACTOR_BYTES_MAX);
-    name_id id;
+    uint64_t place = reader_varint(r), known = l->actors.size / sizeof(name_id), size;
+    struct slice text;
 
-    if (r->failed || text.size == 0 || !ascends(l, text)) {
+    *ret_id = name_at(&l->actors, place);
+    if (r->failed || place != known + 1) {
+        return !r->failed && place <= known;
+    }
+    size = reader_varint(r);
+    if (r->failed || size == 0 || size > ACTOR_BYTES_MAX) {
         return false;
     }
-    id = name_table_take(&l->db->pool, &l->db->actors, text);
-    buffer_put(&l->actors, &id, sizeof id);
+    text = reader_bytes(r, (size_t)size);
+    if (r->failed || name_table_find(&l->db->actors.maps, text) != 0) {
+        return false;
+    }
+    *ret_id = name_table_take(&l->db->pool, &l->db->actors, text);
+    buffer_put(&l->actors, ret_id, sizeof *ret_id);
     return true;
 }
 
@@ -159,7 +178,7 @@ static bool fields_are_good(const struct refdb_loader *l, const struct repositor
            f->format <= OBJECT_FORMAT_SHA256 && f->state <= REPOSITORY_FROZEN &&
            (ref_count == 0 || f->format != OBJECT_FORMAT_UNSET) && is_index(l, f->id) &&
            is_index(l, f->primary_epoch) && is_index(l, f->last_index) &&
-           repository_find_id(&l->db->maps, f->id) == NULL;
+           repository_find_id(l->db, f->id) == NULL;
 }
 
 static bool load_repository(struct refdb_loader *l, struct reader *r)
@@ -189,7 +208,7 @@ static bool load_repository(struct refdb_loader *l, struct reader *r)
 static bool load_ref(struct refdb_loader *l, struct reader *r, uint8_t *name, size_t *name_size)
 {
     struct repository *repo = l->repository;
-    uint64_t shared = reader_varint(r), suffix_size = reader_varint(r), place;
+    uint64_t shared = reader_varint(r), suffix_size = reader_varint(r);
     struct ref_value v = { .oid.size = object_format_oid_bytes((enum object_format)repo->format) };
     uint8_t bytes[REF_VALUE_BYTES_MAX];
     struct digest d, content;
@@ -201,9 +220,7 @@ static bool load_ref(struct refdb_loader *l, struct reader *r, uint8_t *name, si
     suffix = reader_bytes(r, (size_t)suffix_size);
     oid = reader_bytes(r, v.oid.size);
     v.last_index = reader_varint(r);
-    place = reader_varint(r);
-    v.actor = name_at(&l->actors, place);
-    if (r->failed || !is_index(l, v.last_index) || (place > 0 && v.actor == 0)) {
+    if (!load_actor(l, r, &v.actor) || !is_index(l, v.last_index)) {
         return false;
     }
     memcpy(name + shared, suffix.data, suffix.size);
@@ -220,6 +237,7 @@ static bool load_ref(struct refdb_loader *l, struct reader *r, uint8_t *name, si
                                  name_table_hash(&l->db->actors, v.actor));
     digest_add(&repo->refs_digest, d);
     digest_add(&repo->content_digest, content);
+    repo->ref_bytes += ref_bytes(l->db, full, &v);
     return true;
 }
 
@@ -231,6 +249,7 @@ static void close_refs(struct refdb_loader *l)
     if (l->refs.count > 0) {
         map_builder_finish(&l->db->pool, &l->refs, &repo->refs);
         l->db->ref_count += repo->refs.count;
+        l->db->ref_bytes += repo->ref_bytes;
         digest_add(&l->db->at.sum, repo->content_digest);
     }
 }
@@ -336,7 +355,7 @@ static bool load_tombstone(struct refdb_loader *l, struct reader *r)
     t.removed_index = reader_u64(r);
     if (r->failed || !repository_path_is_valid(path) || !ascends(l, path) || !is_index(l, t.id) ||
         !is_index(l, t.removed_index) || repository_find(&l->db->maps, path) != NULL ||
-        map_find(&l->db->maps.tombstone_order, key_of_u64(t.removed_index, key), &value) ||
+        map_find(&l->db->indexes.tombstone_order, key_of_u64(t.removed_index, key), &value) ||
         l->db->maps.tombstones.count >= TOMBSTONES_MAX) {
         return false;
     }
@@ -351,9 +370,8 @@ static bool load_end(struct refdb_loader *l, struct reader *r)
     struct slice bytes = reader_bytes(r, DIGEST_BYTES);
     const struct state_maps *maps = &l->db->maps;
     const uint64_t found[DUMP_COUNTS] = {
-        maps->storages.count,     l->actors.size / sizeof(name_id),
-        maps->repositories.count, l->db->ref_count,
-        maps->sessions.count,     maps->session_results.count,
+        maps->settings.count,   maps->storages.count, maps->repositories.count,
+        l->db->ref_count,       maps->sessions.count, maps->session_results.count,
         maps->tombstones.count,
     };
 
@@ -369,10 +387,10 @@ static bool load_record(struct refdb_loader *l, struct reader *r)
     switch (l->kind) {
     case DUMP_HEADER:
         return load_header(l, r);
+    case DUMP_SETTINGS:
+        return load_setting(l, r);
     case DUMP_STORAGES:
         return load_storage(l, r);
-    case DUMP_ACTORS:
-        return load_actor(l, r);
     case DUMP_REPOSITORIES:
         return load_repository_record(l, r);
     case DUMP_SESSIONS:

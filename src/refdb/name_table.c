@@ -68,7 +68,7 @@ name_id name_table_take(struct node_pool *pool, struct name_table *t, struct sli
         put_be32(key, id);
         map_put(pool, &t->maps.by_text, text, slice_of(key, sizeof key));
         map_put(pool, &t->maps.by_id, slice_of(key, sizeof key), text);
-        t->slots[id] = (struct name_slot){ 0, name_hash(text) };
+        t->slots[id] = (struct name_slot){ 0, name_hash(text), (uint32_t)text.size };
     }
     t->slots[id].use_count++;
     return id;

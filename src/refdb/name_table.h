@@ -24,6 +24,7 @@ struct name_table {
     struct name_slot {
         uint64_t use_count;
         uint64_t hash; /* of the text */
+        uint32_t size; /* of the text */
     } * slots;         /* by id */
     name_id slot_count, slot_capacity;
     name_id *free_ids;
@@ -55,6 +56,11 @@ void name_table_drop(struct node_pool *pool, struct name_table *t, name_id id);
 static inline uint64_t name_table_hash(const struct name_table *t, name_id id)
 {
     return id == 0 ? 0 : t->slots[id].hash;
+}
+
+static inline uint32_t name_table_size(const struct name_table *t, name_id id)
+{
+    return id == 0 ? 0 : t->slots[id].size;
 }
 
 uint64_t name_hash(struct slice text);

@@ -39,9 +39,9 @@ static void free_now(struct node_pool *pool, void *object, size_t size)
     heap_free(object);
 }
 
-void node_pool_discard(struct node_pool *pool, void *object, size_t size, uint32_t generation)
+void node_pool_discard(struct node_pool *pool, void *object, size_t size)
 {
-    if (!node_pool_must_copy(pool, generation)) {
+    if (!node_pool_must_copy(pool, object)) {
         free_now(pool, object, size);
         return;
     }
@@ -65,11 +65,27 @@ void node_pool_thaw(struct node_pool *pool)
     pool->is_frozen = false;
 }
 
-void node_pool_sweep(struct node_pool *pool, size_t count)
+static void sweep_frozen(struct node_pool *pool, size_t count)
 {
-    if (pool->is_frozen) {
-        return;
+    while (count > 0 && pool->limbo_count > 0) {
+        struct limbo_item *item;
+
+        if (pool->limbo_at >= pool->limbo_count) {
+            pool->limbo_at = 0;
+        }
+        item = &pool->limbo[pool->limbo_at];
+        if (node_pool_must_copy(pool, item->object)) {
+            pool->limbo_at++;
+        } else {
+            free_now(pool, item->object, item->size);
+            *item = pool->limbo[--pool->limbo_count];
+        }
+        count--;
     }
+}
+
+static void sweep_thawed(struct node_pool *pool, size_t count)
+{
     while (count > 0 && pool->limbo_count > 0) {
         const struct limbo_item *item = &pool->limbo[--pool->limbo_count];
 
@@ -80,5 +96,14 @@ void node_pool_sweep(struct node_pool *pool, size_t count)
         heap_free(pool->limbo);
         pool->limbo = NULL;
         pool->limbo_capacity = 0;
+    }
+}
+
+void node_pool_sweep(struct node_pool *pool, size_t count)
+{
+    if (pool->is_frozen) {
+        sweep_frozen(pool, count);
+    } else {
+        sweep_thawed(pool, count);
     }
 }

@@ -70,7 +70,7 @@ static struct packed_node *changeable(struct node_pool *pool, struct packed_node
 {
     struct packed_node *copy;
 
-    if (!node_pool_must_copy(pool, node->generation)) {
+    if (!node_pool_must_copy(pool, &node->generation)) {
         return node;
     }
     copy = packed_copy(pool, node);
@@ -300,6 +300,30 @@ void map_clear(struct node_pool *pool, struct ordered_map *map)
         discard_below(pool, map->root);
     }
     *map = ORDERED_MAP_EMPTY;
+}
+
+void map_drop_first_leaf(struct node_pool *pool, struct ordered_map *map)
+{
+    struct packed_node *node = map->root;
+    struct path path = { .depth = 0 };
+
+    PRE(!pool->is_frozen && node != NULL);
+    for (path.at[0].node = node; node->is_inner; path.at[++path.depth].node = node) {
+        path.at[path.depth].offset = 0;
+        node = packed_child(node, 0);
+    }
+    map->count -= node->count;
+    packed_discard(pool, node);
+    while (path.depth > 0) {
+        path.depth--;
+        node = remove_child(pool, path.at[path.depth].node, 0);
+        path_replace(map, &path, path.depth, node);
+        if (node->count > 0) {
+            return;
+        }
+        packed_discard(pool, node);
+    }
+    map->root = NULL;
 }
 
 /* ---- Walking ---- */

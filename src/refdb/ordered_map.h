@@ -31,6 +31,10 @@ bool map_remove(struct node_pool *pool, struct ordered_map *map, struct slice ke
 
 void map_clear(struct node_pool *pool, struct ordered_map *map);
 
+/* Frees the first leaf with its entries, to clear a large map piece by piece; nothing else may
+ * be done with it from then on but to walk it.  PRE: not frozen, not empty. */
+void map_drop_first_leaf(struct node_pool *pool, struct ordered_map *map);
+
 /* ---- Walks ---- */
 
 /* Starts before the first key >= `from`. */

@@ -148,7 +148,7 @@ struct packed_node *packed_copy(struct node_pool *pool, const struct packed_node
 
 void packed_discard(struct node_pool *pool, struct packed_node *node)
 {
-    node_pool_discard(pool, node, block_size(node), node->generation);
+    node_pool_discard(pool, node, block_size(node));
 }
 
 static struct packed_node *resize(struct node_pool *pool, struct packed_node *node,

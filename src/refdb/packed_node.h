@@ -24,7 +24,7 @@
 #include "refdb/node_pool.h"
 
 struct packed_node {
-    uint32_t generation;
+    uint32_t generation; /* the first, see node_pool.h */
     uint16_t count;
     uint16_t is_inner;
     uint32_t size; /* bytes in use */

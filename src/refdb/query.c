@@ -24,6 +24,7 @@ static void fill_repository(const struct refdb *db, const struct repository *r,
         ret->replicas[i] = name_table_text(names, r->replicas[i]);
     }
     ret->ref_count = r->refs.count;
+    ret->ref_bytes = r->ref_bytes;
     ret->last_index = r->last_index;
     digest_store(r->refs_digest, ret->digest);
 }
@@ -47,7 +48,7 @@ enum rk_status refdb_find_repository(const struct refdb *db, struct slice path, 
     if (id == 0) {
         return absence(db, path);
     }
-    r = repository_find_id(&db->maps, id);
+    r = repository_find_id(db, id);
     if (r == NULL) {
         return RK_REMOVED;
     }
@@ -200,8 +201,21 @@ void refdb_get_gauges(const struct refdb *db, struct refdb_gauges *ret_gauges)
         .storages = db->maps.storages.count,
         .sessions = db->maps.sessions.count,
         .tombstones = db->maps.tombstones.count,
-        .bytes = db->pool.bytes,
+        .ref_bytes = db->ref_bytes,
+        .repository_bytes = db->repository_bytes,
+        .session_bytes = db->session_bytes,
+        .bytes = db->pool.bytes + db->index_pool.bytes,
     };
+}
+
+void refdb_get_limits(const struct refdb *db, uint64_t ret_limits[LIMIT_COUNT])
+{
+    memcpy(ret_limits, db->limits, sizeof db->limits);
+}
+
+struct slice refdb_filter(const struct refdb *db)
+{
+    return buffer_slice(&db->filter);
 }
 
 const struct membership *refdb_membership(const struct refdb *db, raft_index *ret_index)

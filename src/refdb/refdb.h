@@ -7,7 +7,8 @@
  *
  * Thread: the loop.  One exception: between refdb_freeze() and refdb_thaw() one other
  * thread may walk the frozen view with refdb_dump_next() while the loop goes on applying;
- * the ordered maps copy a node on the first write after a freeze instead of changing it.
+ * the ordered maps copy a node on the first write after a freeze instead of changing it, unless
+ * the walk has passed it.
  */
 #ifndef REFDB_REFDB_H
 #define REFDB_REFDB_H
@@ -36,14 +37,16 @@ struct refdb_item {
     struct slice current_actor;
     /* NAMECONFLICT: the ref in the way; FROZEN: the reason, or "read-only"; RENAMED: the new
      * path; FENCED: the primary; NOSTORAGE: the storage; EXISTS of a path: that path;
-     * CONFLICT of RemoveReplica and RemoveStorage: why not */
+     * CONFLICT of RemoveReplica and RemoveStorage: why not; TOOLARGE of a limit: which;
+     * BADARG of a filter: why */
     struct slice detail;
     /* of an item with status OK: what happened */
     enum refdb_outcome {
         REFDB_DONE,
         REFDB_CREATED,
         REFDB_ADDED,
-        REFDB_ALREADY, /* no effect: it was so before */
+        REFDB_ALREADY,   /* no effect: it was so before */
+        REFDB_UNTRACKED, /* the filter ignores this ref: neither checked nor stored */
     } outcome;
 };
 
@@ -59,6 +62,7 @@ struct refdb_change {
         REFDB_CHANGE_PRIMARY, /* old_text, new_text = storages */
         REFDB_CHANGE_REPLICA, /* added: new_text, removed: old_text = storage */
         REFDB_CHANGE_STORAGE, /* no path; set: new_text, removed: old_text = storage */
+        REFDB_CHANGE_SETTING, /* no path; name = "limits" or "filter", new_text = it, to read */
     } kind;
     struct slice path, name, old_text, new_text;
     struct oid old_oid, new_oid; /* size 0 = absent */
@@ -75,6 +79,8 @@ struct refdb_result {
     enum rk_status status;   /* OK, or the first refusal; EXPIRED when nothing was executed */
     bool is_replay;          /* the kept result of an earlier entry of this session */
     raft_index replay_index; /* the index first answered, when is_replay */
+    struct slice actor;      /* of the envelope; borrowed from the entry */
+    int64_t wall_ms;         /* of the envelope, for display; 0 = none */
     size_t item_count;
     const struct refdb_item *items;
     size_t change_count; /* in the order they were made */
@@ -99,6 +105,13 @@ int64_t refdb_cluster_ms(const struct refdb *db);
  * For recover and restore.  PRE: index >= refdb_applied_index(), not frozen. */
 void refdb_advance(struct refdb *db, raft_index index, raft_term term);
 
+/*
+ * Frees a bounded part of what nobody can reach any more: the refs of removed repositories,
+ * what a freeze left over.  Each apply does so too; for a loop with nothing else to do.
+ * True while there is more to do.
+ */
+bool refdb_sweep(struct refdb *db);
+
 /* ---- Questions.  Returned pointers and slices are valid until the next apply ---- */
 
 struct refdb_repository {
@@ -112,9 +125,9 @@ struct refdb_repository {
     uint64_t primary_epoch;
     size_t replica_count;
     struct slice replicas[REPLICAS_MAX]; /* ordered, the primary among them */
-    uint64_t ref_count;
-    raft_index last_index; /* of the last change to it */
-    uint8_t digest[16];    /* of its refs */
+    uint64_t ref_count, ref_bytes;       /* see refdb_gauges */
+    raft_index last_index;               /* of the last change to it */
+    uint8_t digest[16];                  /* of its refs */
 };
 
 struct refdb_ref {
@@ -167,9 +180,20 @@ bool refdb_next_storage(const struct refdb *db, struct slice after,
 /* Maintained at apply, O(1) to read. */
 struct refdb_gauges {
     uint64_t repositories, refs, storages, sessions, tombstones;
-    uint64_t bytes; /* heap held by the maps, names included */
+    /* Content, the same on every node; LIMIT_BYTES is for the sum of the first two. */
+    uint64_t ref_bytes;        /* names, object ids, names of actors */
+    uint64_t repository_bytes; /* paths, heads, reasons, names of replicas */
+    uint64_t session_bytes;    /* kept results */
+    uint64_t bytes;            /* heap held by the maps of this node, names included */
 };
 void refdb_get_gauges(const struct refdb *db, struct refdb_gauges *ret_gauges);
+
+/* The limits in force; 0 = none.  Refused beyond with TOOLARGE: new repositories, new refs. */
+void refdb_get_limits(const struct refdb *db, uint64_t ret_limits[LIMIT_COUNT]);
+const char *refdb_limit_name(enum limit limit);
+
+/* The rules of the tracked-ref filter in force, as model/ref_filter.h reads them. */
+struct slice refdb_filter(const struct refdb *db);
 
 /* Sum modulo 2^128 over everything in the snapshot: equal on all nodes at equal index. */
 void refdb_digest(const struct refdb *db, uint8_t ret_digest[16]);
@@ -192,6 +216,13 @@ struct refdb_view *refdb_freeze(struct refdb *db);
  * Thread: any one thread.
  */
 void refdb_dump_next(struct refdb_view *view, struct buffer *out);
+
+/*
+ * The digest of the frozen state, derived anew from its data; O(state).  Equal to the one that
+ * refdb_digest() gave at the freeze, unless the memory or the code is damaged.
+ * PRE: before the first refdb_dump_next().  Thread: that of the walk.
+ */
+void refdb_view_digest(struct refdb_view *view, uint8_t ret_digest[16]);
 
 /* Ends the freeze; `view` is void.  Thread: the loop, after the walking thread is done. */
 void refdb_thaw(struct refdb *db, struct refdb_view *view);

@@ -97,7 +97,7 @@ static struct repository *build(struct refdb *db, const struct repository_fields
 
 void repository_discard(struct refdb *db, struct repository *r)
 {
-    node_pool_discard(&db->pool, r, repository_size(r), r->generation);
+    node_pool_discard(&db->pool, r, repository_size(r));
 }
 
 /* ---- Finding ---- */
@@ -118,11 +118,11 @@ struct repository *repository_find(const struct state_maps *maps, struct slice p
     return pointer_in(&maps->repositories, path);
 }
 
-struct repository *repository_find_id(const struct state_maps *maps, uint64_t id)
+struct repository *repository_find_id(const struct refdb *db, uint64_t id)
 {
     uint8_t key[8];
 
-    return pointer_in(&maps->ids, key_of_u64(id, key));
+    return pointer_in(&db->indexes.ids, key_of_u64(id, key));
 }
 
 static void point_to(struct refdb *db, struct repository *r)
@@ -130,7 +130,7 @@ static void point_to(struct refdb *db, struct repository *r)
     uint8_t key[8];
 
     map_put(&db->pool, &db->maps.repositories, repository_path(r), slice_of(&r, sizeof r));
-    map_put(&db->pool, &db->maps.ids, key_of_u64(r->id, key), slice_of(&r, sizeof r));
+    map_put(&db->index_pool, &db->indexes.ids, key_of_u64(r->id, key), slice_of(&r, sizeof r));
 }
 
 bool repository_find_replica(const struct name_maps *names, const struct repository_fields *fields,
@@ -157,9 +157,8 @@ static struct digest last_index_digest(const struct repository *r)
     return digest_words(LAST_INDEX_SEED, r->id, r->last_index);
 }
 
-struct digest repository_digest(const struct refdb *db, const struct repository *r)
+struct digest repository_digest(const struct name_maps *names, const struct repository *r)
 {
-    const struct name_maps *names = &db->storage_names.maps;
     struct digest d = digest_words(FIELDS_SEED, r->id, r->primary_epoch);
 
     d = digest_words(d, r->format, r->state);
@@ -174,15 +173,42 @@ struct digest repository_digest(const struct refdb *db, const struct repository 
     return d;
 }
 
+/* ---- Bytes ---- */
+
+uint64_t repository_bytes(const struct refdb *db, const struct repository_fields *fields)
+{
+    uint64_t bytes = fields->path.size + fields->head.size + fields->reason.size;
+
+    for (unsigned i = 0; i < fields->replica_count; i++) {
+        bytes += name_table_size(&db->storage_names, fields->replicas[i]);
+    }
+    return bytes;
+}
+
+/* What a block counts for goes to the state's sum and bytes, or is taken out. */
+static void account(struct refdb *db, const struct repository *r, bool is_in)
+{
+    struct repository_fields fields;
+
+    repository_get_fields(r, &fields);
+    if (is_in) {
+        db->repository_bytes += repository_bytes(db, &fields);
+        digest_add(&db->at.sum, repository_digest(&db->storage_names.maps, r));
+    } else {
+        db->repository_bytes -= repository_bytes(db, &fields);
+        digest_subtract(&db->at.sum, repository_digest(&db->storage_names.maps, r));
+    }
+    storage_count_uses(db, r, is_in);
+}
+
 /* ---- Changing ---- */
 
 struct repository *repository_add(struct refdb *db, const struct repository_fields *fields)
 {
     struct repository *r = build(db, fields);
 
-    storage_count_uses(db, r, true);
+    account(db, r, true);
     point_to(db, r);
-    digest_add(&db->at.sum, repository_digest(db, r));
     return r;
 }
 
@@ -195,10 +221,9 @@ struct repository *repository_replace(struct refdb *db, struct repository *old,
     r->refs = old->refs;
     r->refs_digest = old->refs_digest;
     r->content_digest = old->content_digest;
-    storage_count_uses(db, r, true);
-    digest_subtract(&db->at.sum, repository_digest(db, old));
-    digest_add(&db->at.sum, repository_digest(db, r));
-    storage_count_uses(db, old, false);
+    r->ref_bytes = old->ref_bytes;
+    account(db, r, true);
+    account(db, old, false);
     if (repository_find(&db->maps, repository_path(old)) == old) { /* not taken by another */
         map_remove(&db->pool, &db->maps.repositories, repository_path(old));
     }
@@ -207,38 +232,76 @@ struct repository *repository_replace(struct refdb *db, struct repository *old,
     return r;
 }
 
-/* Each ref gives back its use of an actor. */
-static void drop_actors(struct refdb *db, const struct repository *r)
+/* Each ref of the first leaf gives back its use of an actor. */
+static void drop_actors_of_leaf(struct refdb *db, const struct ordered_map *refs,
+                                enum object_format format)
+{
+    const struct packed_node *leaf;
+    struct slice name, value;
+    struct map_cursor cursor;
+    struct ref_value v;
+    bool is_there = map_first(refs, &cursor, &name, &value);
+
+    for (leaf = cursor.leaf; is_there && cursor.leaf == leaf;
+         is_there = map_next(&cursor, &name, &value)) {
+        ref_value_decode(value, format, &v);
+        name_table_drop(&db->pool, &db->actors, v.actor);
+    }
+}
+
+void repository_sweep(struct refdb *db)
+{
+    for (unsigned i = 0; i < DETACHED_LEAVES_PER_ENTRY && db->detached != NULL; i++) {
+        struct detached *d = db->detached;
+
+        drop_actors_of_leaf(db, &d->refs, d->format);
+        map_drop_first_leaf(&db->pool, &d->refs);
+        if (d->refs.root == NULL) {
+            db->detached = d->next;
+            heap_free(d);
+        }
+    }
+}
+
+static void drop_actors(struct refdb *db, const struct ordered_map *refs, enum object_format format)
 {
     struct slice name, value;
     struct map_cursor cursor;
     struct ref_value v;
 
-    map_seek(&r->refs, SLICE_NONE, &cursor);
+    map_seek(refs, SLICE_NONE, &cursor);
     while (map_next(&cursor, &name, &value)) {
-        ref_value_decode(value, (enum object_format)r->format, &v);
+        ref_value_decode(value, format, &v);
         name_table_drop(&db->pool, &db->actors, v.actor);
     }
+}
+
+/* Frees the refs of a repository that goes, or puts that off. */
+static void discard_refs(struct refdb *db, struct ordered_map refs, enum object_format format)
+{
+    struct detached *d;
+
+    if (refs.count < DETACHED_REFS_MIN) {
+        drop_actors(db, &refs, format);
+        map_clear(&db->pool, &refs);
+        return;
+    }
+    d = heap_new(struct detached);
+    *d = (struct detached){ db->detached, format, refs };
+    db->detached = d;
 }
 
 void repository_remove(struct refdb *db, struct repository *r)
 {
     uint8_t key[8];
 
-    drop_actors(db, r);
-    digest_subtract(&db->at.sum, repository_digest(db, r));
+    account(db, r, false);
     digest_subtract(&db->at.sum, r->content_digest);
-    storage_count_uses(db, r, false);
     db->ref_count -= r->refs.count;
+    db->ref_bytes -= r->ref_bytes;
     map_remove(&db->pool, &db->maps.repositories, repository_path(r));
-    map_remove(&db->pool, &db->maps.ids, key_of_u64(r->id, key));
-    if (node_pool_must_copy(&db->pool, r->generation)) {
-        struct ordered_map refs = r->refs; /* the block itself stays as it is */
-
-        map_clear(&db->pool, &refs);
-    } else {
-        map_clear(&db->pool, &r->refs);
-    }
+    map_remove(&db->index_pool, &db->indexes.ids, key_of_u64(r->id, key));
+    discard_refs(db, r->refs, (enum object_format)r->format);
     repository_discard(db, r);
 }
 
@@ -246,12 +309,12 @@ struct repository *repository_changeable(struct refdb *db, struct repository *r)
 {
     struct repository *copy;
 
-    if (!node_pool_must_copy(&db->pool, r->generation)) {
+    if (!node_pool_must_copy(&db->pool, &r->generation)) {
         return r;
     }
     copy = node_pool_alloc(&db->pool, repository_size(r));
-    memcpy(copy, r, repository_size(r));
     copy->generation = db->pool.generation;
+    memcpy(&copy->format, &r->format, repository_size(r) - offsetof(struct repository, format));
     point_to(db, copy);
     repository_discard(db, r);
     return copy;

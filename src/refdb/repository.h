@@ -16,9 +16,9 @@
 #include "refdb/state.h"
 
 struct repository {
-    uint32_t generation;
-    uint8_t format; /* enum object_format */
-    uint8_t state;  /* enum repository_state */
+    uint32_t generation; /* the first, see node_pool.h */
+    uint8_t format;      /* enum object_format */
+    uint8_t state;       /* enum repository_state */
     uint8_t replica_count;
     uint16_t path_size, head_size, reason_size;
     name_id primary;
@@ -26,6 +26,7 @@ struct repository {
     raft_index last_index;
     struct ordered_map refs; /* name -> oid, varint last index, varint actor */
     struct digest refs_digest, content_digest;
+    uint64_t ref_bytes; /* see refdb_gauges */
     name_id replicas[]; /* in order of name; then path, head, reason */
 };
 
@@ -52,7 +53,7 @@ void repository_get_fields(const struct repository *r, struct repository_fields 
 
 /* NULL when there is none. */
 struct repository *repository_find(const struct state_maps *maps, struct slice path);
-struct repository *repository_find_id(const struct state_maps *maps, uint64_t id);
+struct repository *repository_find_id(const struct refdb *db, uint64_t id);
 
 /* Adds a repository without refs; its storages get one use more each.  The sum follows. */
 struct repository *repository_add(struct refdb *db, const struct repository_fields *fields);
@@ -61,8 +62,12 @@ struct repository *repository_add(struct refdb *db, const struct repository_fiel
 struct repository *repository_replace(struct refdb *db, struct repository *old,
                                       const struct repository_fields *fields);
 
-/* Removes it with its refs. */
+/* Removes it with its refs: these from sight at once, from memory with later entries when
+ * they are many. */
 void repository_remove(struct refdb *db, struct repository *r);
+
+/* Frees some of what removals left over. */
+void repository_sweep(struct refdb *db);
 
 /* The block to change: `r`, or its copy when frozen. */
 struct repository *repository_changeable(struct refdb *db, struct repository *r);
@@ -73,8 +78,11 @@ void repository_set_last_index(struct refdb *db, struct repository *r, raft_inde
 bool repository_find_replica(const struct name_maps *names, const struct repository_fields *fields,
                              struct slice storage, unsigned *ret_slot);
 
+/* The bytes it counts for without its refs: path, head, reason, names of replicas. */
+uint64_t repository_bytes(const struct refdb *db, const struct repository_fields *fields);
+
 /* Its part of the state's sum, without its refs. */
-struct digest repository_digest(const struct refdb *db, const struct repository *r);
+struct digest repository_digest(const struct name_maps *names, const struct repository *r);
 
 void repository_discard(struct refdb *db, struct repository *r);
 
@@ -85,6 +93,13 @@ struct ref_value {
     raft_index last_index;
     name_id actor;
 };
+
+/* The bytes a ref counts for: name, oid, actor. */
+static inline uint64_t ref_bytes(const struct refdb *db, struct slice name,
+                                 const struct ref_value *v)
+{
+    return name.size + v->oid.size + name_table_size(&db->actors, v->actor);
+}
 
 #define REF_VALUE_BYTES_MAX (OID_BYTES_MAX + 20)
 

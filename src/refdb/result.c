@@ -119,15 +119,13 @@ void result_finish(struct result_builder *b, struct refdb_result *ret_result)
 
 /* ---- Keeping ---- */
 
-#define KEPT_DETAILS_BYTES_MAX (64 * KIB)
-
 enum kept_bits {
-    KEPT_OUTCOME_MASK = 3, /* enum refdb_outcome */
-    KEPT_CURRENT = 1 << 2,
-    KEPT_INDEX = 1 << 3,
-    KEPT_ACTOR = 1 << 4,
-    KEPT_DETAIL = 1 << 5,
-    KEPT_BITS_ALL = 63,
+    KEPT_OUTCOME_MASK = 7, /* enum refdb_outcome */
+    KEPT_CURRENT = 1 << 3,
+    KEPT_INDEX = 1 << 4,
+    KEPT_ACTOR = 1 << 5,
+    KEPT_DETAIL = 1 << 6,
+    KEPT_BITS_ALL = 127,
 };
 
 /* Codes of kept results: a format, so lines are only added at the end. */
@@ -249,7 +247,7 @@ static size_t decode_run(struct reader *r, struct result_builder *b, size_t i, s
     struct refdb_item item = { .status = RK_OK };
 
     if (r->failed || run == 0 || run > left || code >= KEPT_STATUS_COUNT || bits > KEPT_BITS_ALL ||
-        (run > 1 && bits > KEPT_OUTCOME_MASK)) {
+        (bits & KEPT_OUTCOME_MASK) > REFDB_UNTRACKED || (run > 1 && bits > KEPT_OUTCOME_MASK)) {
         return 0;
     }
     item.status = kept_statuses[code];

@@ -3,9 +3,6 @@
 
 #include "base/assert.h"
 
-/* Expired sessions removed by one entry, so that no entry takes long. */
-#define EXPIRED_PER_ENTRY_MAX 8
-
 #define RESULT_KEY_BYTES 16
 
 static const struct digest SESSION_SEED = { 0x73657373696f6e2dULL, 0x7265636f72642d2dULL };
@@ -67,7 +64,7 @@ static void forget_record(struct refdb *db, uint64_t id, const struct session *s
     uint8_t key[16], record[SESSION_RECORD_BYTES];
 
     digest_subtract(&db->at.sum, session_digest(id, record_encode(s, record)));
-    map_remove(&db->pool, &db->maps.session_order, order_key(id, s, key));
+    map_remove(&db->index_pool, &db->indexes.session_order, order_key(id, s, key));
 }
 
 void session_put(struct refdb *db, uint64_t id, const struct session *s)
@@ -77,10 +74,10 @@ void session_put(struct refdb *db, uint64_t id, const struct session *s)
     struct slice bytes;
 
     if (!session_find(&db->maps, id, &old)) {
-        map_put(&db->pool, &db->maps.session_order, order_key(id, s, key), SLICE_NONE);
+        map_put(&db->index_pool, &db->indexes.session_order, order_key(id, s, key), SLICE_NONE);
     } else if (old.last_index != s->last_index) {
         forget_record(db, id, &old);
-        map_put(&db->pool, &db->maps.session_order, order_key(id, s, key), SLICE_NONE);
+        map_put(&db->index_pool, &db->indexes.session_order, order_key(id, s, key), SLICE_NONE);
     } else {
         digest_subtract(&db->at.sum, session_digest(id, record_encode(&old, record)));
     }
@@ -147,7 +144,7 @@ static bool find_idle_longest(const struct refdb *db, uint64_t *ret_id)
     struct map_cursor cursor;
     struct slice key, value;
 
-    if (!map_first(&db->maps.session_order, &cursor, &key, &value)) {
+    if (!map_first(&db->indexes.session_order, &cursor, &key, &value)) {
         return false;
     }
     *ret_id = get_be64(key.data + 8);
@@ -184,7 +181,7 @@ void session_advance_clock(struct refdb *db, int64_t cluster_ms)
     if (!is_another_second) {
         return;
     }
-    for (unsigned i = 0; i < EXPIRED_PER_ENTRY_MAX && find_idle_longest(db, &oldest); i++) {
+    for (unsigned i = 0; i < SESSIONS_EXPIRED_PER_ENTRY && find_idle_longest(db, &oldest); i++) {
         if (!session_find(&db->maps, oldest, &s) || !is_expired(db, &s)) {
             return;
         }

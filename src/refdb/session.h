@@ -16,10 +16,6 @@
 
 #include "refdb/state.h"
 
-#define SESSION_IDLE_MS (24LL * 3600 * 1000)
-#define SESSION_BYTES_MAX (1 * MIB)
-#define SESSIONS_BYTES_MAX (256 * MIB)
-
 struct session {
     raft_index last_index; /* of the last entry under it */
     uint64_t last_ms;      /* replicated time of it */

@@ -9,8 +9,6 @@
 
 #include "refdb/repository.h"
 
-#define STORAGES_MAX 100000 /* one more = TOOLARGE */
-
 struct storage_record {
     raft_index last_index;
     enum storage_state state;

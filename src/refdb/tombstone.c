@@ -28,7 +28,7 @@ static void evict_oldest(struct refdb *db)
     struct slice key, value;
     uint8_t path[MAP_KEY_BYTES_MAX];
 
-    if (map_first(&db->maps.tombstone_order, &cursor, &key, &value)) {
+    if (map_first(&db->indexes.tombstone_order, &cursor, &key, &value)) {
         memcpy(path, value.data, value.size);
         tombstone_remove(db, slice_of(path, value.size));
     }
@@ -45,8 +45,8 @@ void tombstone_put(struct refdb *db, struct slice path, const struct tombstone *
     put_be64(value, t->id);
     put_be64(value + 8, t->removed_index);
     map_put(&db->pool, &db->maps.tombstones, path, slice_of(value, sizeof value));
-    map_put(&db->pool, &db->maps.tombstone_order, key_of_u64(t->removed_index, key), path);
-    INVARIANT(db->maps.tombstones.count == db->maps.tombstone_order.count);
+    map_put(&db->index_pool, &db->indexes.tombstone_order, key_of_u64(t->removed_index, key), path);
+    INVARIANT(db->maps.tombstones.count == db->indexes.tombstone_order.count);
     digest_add(&db->at.sum, tombstone_digest(path, t));
 }
 
@@ -60,5 +60,5 @@ void tombstone_remove(struct refdb *db, struct slice path)
     }
     digest_subtract(&db->at.sum, tombstone_digest(path, &t));
     map_remove(&db->pool, &db->maps.tombstones, path);
-    map_remove(&db->pool, &db->maps.tombstone_order, key_of_u64(t.removed_index, key));
+    map_remove(&db->index_pool, &db->indexes.tombstone_order, key_of_u64(t.removed_index, key));
 }

@@ -70,6 +70,18 @@ void failure_from_item(struct failure *f, const struct refdb_item *item)
     case RK_RENAMED:
         failure_add_text(f, "path", item->detail);
         break;
+    case RK_STALE:
+        failure_set(f, RK_STALE,
+                    "no report says that this replica holds all of it; FORCE with a reason moves "
+                    "the primary all the same");
+        failure_add_number(f, "last_index", item->current_index);
+        break;
+    case RK_TOOLARGE:
+    case RK_BADARG:
+        if (item->detail.size > 0) {
+            failure_add_text(f, "reason", item->detail);
+        }
+        break;
     default:
         break;
     }

@@ -53,6 +53,20 @@ static const char *reason_of(int code)
 
 /* ---- Answers ---- */
 
+void http_answered(struct http_connection *c)
+{
+    c->is_busy = false;
+    heap_free(c->bytes);
+    c->bytes = NULL;
+    if (c->will_close || c->is_draining) {
+        connection_finish(&c->base);
+        return;
+    }
+    connection_touch(&c->base);
+    c->is_answered = true;
+    connection_expect(&c->base, DEADLINE_IDLE);
+}
+
 void http_answer(struct http_connection *c, int code, const char *type, const char *headers,
                  struct slice body)
 {
@@ -67,19 +81,10 @@ void http_answer(struct http_connection *c, int code, const char *type, const ch
     if (!c->is_head) {
         buffer_put_slice(out, body);
     }
-    c->is_busy = false;
-    heap_free(c->bytes);
-    c->bytes = NULL;
-    if (closes) {
-        connection_finish(&c->base);
-        return;
-    }
-    connection_touch(&c->base);
-    c->is_answered = true;
-    connection_expect(&c->base, DEADLINE_IDLE);
+    http_answered(c);
 }
 
-static void begin_json(struct http_connection *c, struct sink *s, struct buffer *out)
+void http_begin_json(struct http_connection *c, struct sink *s, struct buffer *out)
 {
     struct node_status status;
 
@@ -89,7 +94,7 @@ static void begin_json(struct http_connection *c, struct sink *s, struct buffer 
                                           refdb_applied_index(node_refdb(c->base.server->node)) });
 }
 
-static void end_json(struct http_connection *c, struct sink *s, int code)
+void http_end_json(struct http_connection *c, struct sink *s, int code)
 {
     struct buffer *out = s->out;
 
@@ -104,9 +109,9 @@ void http_answer_failure(struct http_connection *c, int code, const struct failu
     struct buffer out = BUFFER_INIT;
     struct sink s;
 
-    begin_json(c, &s, &out);
+    http_begin_json(c, &s, &out);
     sink_failure(&s, f);
-    end_json(c, &s, code);
+    http_end_json(c, &s, code);
 }
 
 static void answer_status(struct http_connection *c, enum rk_status status)
@@ -125,10 +130,10 @@ static void answer_read(struct http_connection *c)
     struct buffer out = BUFFER_INIT;
     struct sink s;
 
-    begin_json(c, &s, &out);
-    c->request.type->read(node_refdb(c->base.server->node), &c->request, &s);
+    http_begin_json(c, &s, &out);
+    request_read(c->base.server->node, &c->request, &s);
     server_count_request(c->base.server, c->request.type, s.status);
-    end_json(c, &s, rk_status_http(s.status));
+    http_end_json(c, &s, rk_status_http(s.status));
 }
 
 /* The connection a ticket belongs to, or NULL; the ticket is used up. */
@@ -175,10 +180,10 @@ static void on_proposed(void *context, enum rk_status status, raft_term term,
     if (c != NULL && status != RK_OK) {
         answer_status(c, status);
     } else if (c != NULL) {
-        begin_json(c, &s, &out);
+        http_begin_json(c, &s, &out);
         asked.type->reply(&asked, result, &s);
         server_count_request(server, asked.type, s.status);
-        end_json(c, &s, rk_status_http(s.status));
+        http_end_json(c, &s, rk_status_http(s.status));
     }
     server_release(server);
 }
@@ -198,7 +203,7 @@ static void ask_node(struct http_connection *c)
         status = node_read(s->node, request_consistency(r), r->min_index, on_readable, t);
     } else {
         buffer_clear(&s->command);
-        r->type->encode(r, &s->command);
+        request_encode(s->node, r, &s->command);
         status = node_propose(s->node, buffer_slice(&s->command), on_proposed, t);
     }
     if (status == RK_OK) {
@@ -221,14 +226,18 @@ void http_execute(struct http_connection *c, const struct request *r)
     struct sink s;
 
     c->request = *r;
+    if (r->type->kind == REQUEST_EVENTS) {
+        http_events_begin(c, r);
+        return;
+    }
     if (r->kind != REQUEST_LOCAL) {
         ask_node(c);
         return;
     }
-    begin_json(c, &s, &out);
+    http_begin_json(c, &s, &out);
     r->type->local(&context, r, &s);
     server_count_request(c->base.server, r->type, s.status);
-    end_json(c, &s, rk_status_http(s.status));
+    http_end_json(c, &s, rk_status_http(s.status));
 }
 
 /* ---- Input ---- */
@@ -268,6 +277,7 @@ static void begin_request(struct http_connection *c, const struct http_head *hea
     c->is_busy = true;
     c->is_route = false;
     c->is_head = slice_equal(head->method, slice_of_text("HEAD"));
+    c->is_old = head->is_old;
     c->will_close = head->closes || head->is_old;
     connection_expect(&c->base, DEADLINE_NONE);
 }
@@ -326,6 +336,10 @@ static void on_flushed(struct connection *base)
 {
     struct http_connection *c = http_of(base);
 
+    if (c->events != NULL) {
+        http_events_flushed(c);
+        return;
+    }
     if (c->is_busy || base->wants_to_close ||
         stream_output_bytes(base->stream) >= OUTPUT_HIGH_BYTES) {
         return;
@@ -345,7 +359,9 @@ static void on_drain(struct connection *base)
     struct http_connection *c = http_of(base);
 
     c->is_draining = true;
-    if (!c->is_busy) {
+    if (c->events != NULL) {
+        http_events_end(c, false);
+    } else if (!c->is_busy) {
         connection_finish(base);
     }
 }
@@ -356,6 +372,8 @@ static void on_expired(struct connection *base, enum deadline deadline)
 
     if (deadline == DEADLINE_HEAD || deadline == DEADLINE_REQUEST) {
         refuse_head(c, 408);
+    } else if (deadline == DEADLINE_OUTPUT && c->events != NULL) {
+        http_events_end(c, true);
     }
 }
 
@@ -367,6 +385,7 @@ static void on_leave(struct connection *base)
         c->ticket->connection = NULL;
         c->ticket = NULL;
     }
+    http_events_abandon(c);
 }
 
 static void on_free(struct connection *base)

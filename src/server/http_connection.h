@@ -29,7 +29,9 @@ struct http_connection {
     bool is_answered; /* just now: the next one may be looked at */
     bool is_head;     /* HEAD: no body in the answer */
     bool will_close;
-    bool is_route; /* /route/headers */
+    bool is_route;              /* /route/headers */
+    bool is_old;                /* HTTP/1.0: knows no chunks */
+    struct http_events *events; /* what is answered with events as they come; NULL = not */
     struct request request;
     struct http_ticket *ticket;
     uint8_t *bytes; /* its decoded texts */
@@ -44,6 +46,22 @@ void http_answer_failure(struct http_connection *c, int code, const struct failu
 
 /* The typed request is carried out, here or by the node. */
 void http_execute(struct http_connection *c, const struct request *r);
+
+/* ---- Events (http_events.c) ---- */
+
+void http_events_begin(struct http_connection *c, const struct request *r);
+/* The connection's output has left: more may follow. */
+void http_events_flushed(struct http_connection *c);
+/* Ends it with a last word: the node stops, or the client does not read. */
+void http_events_end(struct http_connection *c, bool is_slow);
+void http_events_abandon(struct http_connection *c);
+
+/* The outer object of an answer; the answer itself, which releases `s->out`. */
+void http_begin_json(struct http_connection *c, struct sink *s, struct buffer *out);
+void http_end_json(struct http_connection *c, struct sink *s, int code);
+
+/* The answer is complete: makes ready for the next request. */
+void http_answered(struct http_connection *c);
 
 /* Finds what the path asks for and starts it (http_routes.c).  `body` is complete. */
 void http_route(struct http_connection *c, const struct http_head *head, struct slice body);

@@ -96,7 +96,7 @@ static const struct {
     { "GET", "/v1/storages", "STORAGE.LIST" }, { "GET", "/v1/repos", "REPO.LIST" },
     { "GET", "/v1/repo", "REPO.SHOW" },        { "GET", "/v1/refs", "REF.LIST" },
     { "GET", "/v1/ref", "REF.GET" },           { "GET", "/v1/route", "ROUTE" },
-    { "DELETE", "/v1/repo", "REPO.REMOVE" },
+    { "GET", "/v1/events", "EVENTS" },         { "DELETE", "/v1/repo", "REPO.REMOVE" },
 };
 
 /* ---- Who asks ---- */
@@ -249,13 +249,28 @@ static void start_request(struct http_connection *c, const struct request_type *
 
 /* ---- /route/headers: for nginx auth_request, which knows 2xx, 401 and 403 only ---- */
 
-static void answer_route_word(struct http_connection *c, int code, const char *word)
+/* A reason is for people; in a header it is one line of printable ASCII. */
+static void put_reason(struct buffer *headers, struct slice reason)
+{
+    buffer_printf(headers, "X-Git-Reason: ");
+    for (size_t i = 0; i < reason.size; i++) {
+        uint8_t byte = reason.data[i];
+
+        buffer_put_u8(headers, byte < ' ' || byte >= 0x7f ? '?' : byte);
+    }
+    buffer_printf(headers, "\r\n");
+}
+
+static void answer_route_word(struct http_connection *c, const char *word, struct slice reason)
 {
     struct buffer headers = BUFFER_INIT;
 
     buffer_printf(&headers, "X-Git-Route: %s\r\n", word);
+    if (reason.size > 0) {
+        put_reason(&headers, reason);
+    }
     buffer_put_u8(&headers, '\0');
-    http_answer(c, code, "text/plain", (const char *)headers.data, SLICE_NONE);
+    http_answer(c, 403, "text/plain", (const char *)headers.data, SLICE_NONE);
     buffer_release(&headers);
 }
 
@@ -269,6 +284,20 @@ static bool is_header_safe(struct slice text)
     return text.size > 0;
 }
 
+/* host:port, as proxies want it: without the scheme and the slash some write. */
+static void put_address(struct buffer *headers, const char *name, struct slice address)
+{
+    static const char scheme[] = "http://";
+
+    if (slice_has_prefix(address, slice_of_text(scheme))) {
+        address = slice_of(address.data + strlen(scheme), address.size - strlen(scheme));
+    }
+    while (address.size > 0 && address.data[address.size - 1] == '/') {
+        address.size--;
+    }
+    buffer_printf(headers, "%s: %.*s\r\n", name, (int)address.size, address.data);
+}
+
 void http_answer_route(struct http_connection *c, enum rk_status status)
 {
     const struct request *r = &c->request;
@@ -277,26 +306,27 @@ void http_answer_route(struct http_connection *c, enum rk_status status)
     struct route route;
 
     if (status != RK_OK) {
-        answer_route_word(c, 403, "unavailable");
+        answer_route_word(c, "unavailable", SLICE_NONE);
         return;
     }
-    if (route_find(node_refdb(c->base.server->node), r->path, is_write, &route) != RK_OK) {
-        answer_route_word(c, 403, "unknown");
+    if (route_find(c->base.server->node, r->path, is_write, &route) != RK_OK) {
+        answer_route_word(c, "unknown", SLICE_NONE);
         return;
     }
     if (is_write && route.repository.state != REPOSITORY_RW) {
-        answer_route_word(c, 403, repository_state_word(route.repository.state));
+        answer_route_word(c, repository_state_word(route.repository.state),
+                          route.repository.reason);
         return;
     }
-    if (!route.can_serve || !is_header_safe(route.primary.http_address)) {
-        answer_route_word(c, 403, "unavailable");
+    if (!route.can_serve || !is_header_safe(route.target->http_address)) {
+        answer_route_word(c, "unavailable", SLICE_NONE);
         return;
     }
-    buffer_printf(&headers, "X-Git-Route: ok\r\nX-Git-Primary: %.*s\r\nX-Git-Replica: %.*s\r\n",
-                  (int)route.primary.http_address.size, route.primary.http_address.data,
-                  (int)route.primary.http_address.size, route.primary.http_address.data);
+    buffer_printf(&headers, "X-Git-Route: ok\r\n");
+    put_address(&headers, "X-Git-Target", route.target->http_address);
+    put_address(&headers, "X-Git-Primary", route.primary.http_address);
     buffer_printf(&headers, "X-Git-Storage: %.*s\r\nX-Git-Id: %llu\r\nX-Git-Epoch: %llu\r\n",
-                  (int)route.primary.name.size, route.primary.name.data,
+                  (int)route.target->name.size, route.target->name.data,
                   (unsigned long long)route.repository.id,
                   (unsigned long long)route.repository.primary_epoch);
     buffer_put_u8(&headers, '\0');
@@ -316,7 +346,7 @@ static void start_route_headers(struct http_connection *c, const struct http_hea
     c->is_route = true;
     c->bytes = heap_alloc(head->original_uri.size + 1);
     if (!http_parse_git_uri(head->original_uri, c->bytes, &path, &is_write)) {
-        answer_route_word(c, 403, "malformed");
+        answer_route_word(c, "malformed", SLICE_NONE);
         return;
     }
     request_init(&r, request_type_find(slice_of_text("ROUTE")));

@@ -103,6 +103,17 @@ static void put_disk_and_state(struct buffer *out, const struct node_status *st,
     put_counter(out, "snapshots_taken_total", "Snapshots written.", st->snapshots_taken_total);
     put_counter(out, "snapshots_installed_total", "Snapshots received and installed.",
                 st->snapshots_installed_total);
+    put_counter(out, "snapshot_sent_bytes_total", "Bytes of snapshots sent to members.",
+                st->snapshot_sent_bytes_total);
+    put_counter(out, "snapshot_resent_bytes_total", "Of them, bytes sent before.",
+                st->snapshot_resent_bytes_total);
+    put_counter(out, "snapshot_received_bytes_total", "Bytes of snapshots received.",
+                st->snapshot_received_bytes_total);
+    put_counter(out, "snapshot_duplicate_bytes_total", "Of them, bytes stored before.",
+                st->snapshot_duplicate_bytes_total);
+    put_counter(out, "snapshot_resumed_bytes_total",
+                "Bytes of cut transfers that were not received again.",
+                st->snapshot_resumed_bytes_total);
     put_gauge(out, "store_repositories", "Repositories.", g.repositories);
     put_gauge(out, "store_refs", "Refs of all repositories.", g.refs);
     put_gauge(out, "store_storages", "Storages.", g.storages);
@@ -157,6 +168,17 @@ static void put_connections(struct buffer *out, const struct server *s)
     }
 }
 
+static void put_events(struct buffer *out, const struct server *s)
+{
+    const struct events *e = node_events(s->node);
+
+    put_gauge(out, "events_bytes", "Memory held by events of applied changes.", events_bytes(e));
+    put_gauge(out, "events_oldest_index", "First index whose events are kept.", events_oldest(e));
+    put_gauge(out, "event_watchers", "Requests and streams that wait for events.", s->waits.count);
+    put_counter(out, "event_watchers_slow_total", "Event streams closed: they were not read.",
+                s->counters.slow_watchers_total);
+}
+
 void metrics_put(struct server *s, struct buffer *out)
 {
     struct node_status status;
@@ -167,6 +189,7 @@ void metrics_put(struct server *s, struct buffer *out)
     put_disk_and_state(out, &status, node_refdb(s->node));
     put_requests(out, s);
     put_connections(out, s);
+    put_events(out, s);
     if (s->options.put_metrics != NULL) {
         s->options.put_metrics(s->options.context, out);
     }

@@ -60,10 +60,8 @@ void reply_index(const struct asked *asked, const struct refdb_result *result, s
 void reply_registered(const struct asked *asked, const struct refdb_result *result, struct sink *s)
 {
     static const char *const words[] = {
-        [REFDB_DONE] = "DONE",
-        [REFDB_CREATED] = "CREATED",
-        [REFDB_ADDED] = "ADDED",
-        [REFDB_ALREADY] = "ALREADY",
+        [REFDB_DONE] = "DONE",       [REFDB_CREATED] = "CREATED",     [REFDB_ADDED] = "ADDED",
+        [REFDB_ALREADY] = "ALREADY", [REFDB_UNTRACKED] = "UNTRACKED",
     };
 
     (void)asked;

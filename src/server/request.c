@@ -21,6 +21,7 @@ enum field_type {
     TYPE_REQID, /* three numbers; in HTTP with colons between them */
     TYPE_LIST,  /* count, that many storages; not in HTTP queries */
     TYPE_FORCE, /* a reason */
+    TYPE_FROM,  /* an index, or "$": from now on */
 };
 
 #define NOWHERE 0
@@ -41,6 +42,9 @@ static const struct {
     [FIELD_TO] = { "TO", "to", TYPE_PATH, AT(to), PATH_BYTES_MAX },
     [FIELD_REASON_TEXT] = { "REASON", "reason", TYPE_TEXT, AT(reason), REASON_BYTES_MAX },
     [FIELD_PREFIX] = { "PREFIX", "prefix", TYPE_TEXT, AT(prefix), PATH_BYTES_MAX },
+    [FIELD_FROM] = { "FROM", "from", TYPE_FROM, AT(from), 0 },
+    [FIELD_EVENT_COUNT] = { "COUNT", "count", TYPE_NUMBER, AT(event_count), 0 },
+    [FIELD_BLOCK] = { "BLOCK", "wait", TYPE_NUMBER, AT(block_ms), 0 },
     [FIELD_AFTER] = { "AFTER", "after", TYPE_TEXT, AT(after), PATH_BYTES_MAX },
     [FIELD_LIMIT] = { "LIMIT", "limit", TYPE_NUMBER, AT(limit), 0 },
     [FIELD_IFINDEX] = { "IFINDEX", "if_index", TYPE_NUMBER, AT(if_index), 0 },
@@ -256,6 +260,10 @@ enum rk_status request_set_field(struct request *r, enum request_field field, st
     case TYPE_FORCE:
         status = value.size == 0 ? refuse(why, RK_BADARG, field, "a reason is needed")
                                  : set_text(r, field, value, why);
+        break;
+    case TYPE_FROM:
+        r->is_from_now = slice_equal(value, slice_of_text("$"));
+        status = r->is_from_now ? RK_OK : set_number(r, field, value, why);
         break;
     case TYPE_NUMBER:
         status = set_number(r, field, value, why);
@@ -520,6 +528,24 @@ enum rk_status request_parse_parameters(const struct request_type *type,
         }
     }
     return request_finish(r, scratch, why);
+}
+
+void request_read(const struct node *n, const struct request *r, struct sink *s)
+{
+    if (r->type->read_node != NULL) {
+        r->type->read_node(n, r, s);
+    } else {
+        r->type->read(node_refdb(n), r, s);
+    }
+}
+
+void request_encode(const struct node *n, const struct request *r, struct buffer *out)
+{
+    if (r->type->encode_node != NULL) {
+        r->type->encode_node(n, r, out);
+    } else {
+        r->type->encode(r, out);
+    }
 }
 
 enum node_consistency request_consistency(const struct request *r)

@@ -23,6 +23,7 @@ enum request_kind {
     REQUEST_LOCAL,
     REQUEST_READ,
     REQUEST_WRITE,
+    REQUEST_EVENTS, /* of EVENTS: it waits for what is yet to be applied */
 };
 
 /* ---- Fields: every argument any request takes ---- */
@@ -38,6 +39,9 @@ enum request_field {
     FIELD_REASON_TEXT,
     /* by keyword in RESP */
     FIELD_PREFIX,
+    FIELD_FROM,
+    FIELD_EVENT_COUNT,
+    FIELD_BLOCK,
     FIELD_AFTER,
     FIELD_LIMIT,
     FIELD_IFINDEX,
@@ -92,6 +96,10 @@ struct request {
     uint64_t limit;
     uint64_t if_index;
     uint64_t min_index;
+    uint64_t from; /* first index of events; 0 = the oldest there is */
+    bool is_from_now;
+    uint64_t event_count;
+    uint64_t block_ms;
     enum object_format format;
     struct slice head;
     struct slice http_address;
@@ -181,7 +189,11 @@ struct request_type {
 
     void (*local)(const struct request_context *c, const struct request *r, struct sink *s);
     void (*read)(const struct refdb *db, const struct request *r, struct sink *s);
+    /* Instead of read: for answers that the state does not hold. */
+    void (*read_node)(const struct node *n, const struct request *r, struct sink *s);
     void (*encode)(const struct request *r, struct buffer *out);
+    /* Instead of encode: for commands that carry what this node knows beside the state. */
+    void (*encode_node)(const struct node *n, const struct request *r, struct buffer *out);
     void (*reply)(const struct asked *asked, const struct refdb_result *result, struct sink *s);
 };
 
@@ -189,8 +201,10 @@ struct request_type {
 extern const struct request_type requests_ref[];
 extern const struct request_type requests_repo[];
 extern const struct request_type requests_storage[];
+extern const struct request_type requests_replica[];
 extern const struct request_type requests_route[];
 extern const struct request_type requests_cluster[];
+extern const struct request_type requests_events[];
 extern const struct request_type requests_connect[];
 
 /* Every row, in order of family; NULL behind the last. */
@@ -241,6 +255,12 @@ enum request_field request_field_find(const struct request_type *type, struct sl
 enum rk_status request_update_parse(struct slice refname, struct slice old_text,
                                     struct slice new_text, struct ref_update *ret_update,
                                     struct failure *why) MUST_USE;
+
+/* Answers a read from the state as it is now. */
+void request_read(const struct node *n, const struct request *r, struct sink *s);
+
+/* Appends the command of a write. */
+void request_encode(const struct node *n, const struct request *r, struct buffer *out);
 
 enum node_consistency request_consistency(const struct request *r);
 

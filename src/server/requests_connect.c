@@ -228,6 +228,7 @@ static void put_command(struct sink *s, const struct request_type *type)
         [REQUEST_LOCAL] = "fast",
         [REQUEST_READ] = "readonly",
         [REQUEST_WRITE] = "write",
+        [REQUEST_EVENTS] = "readonly",
     };
 
     sink_begin(s, SINK_LIST);

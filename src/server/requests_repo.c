@@ -2,6 +2,7 @@
 /* Repositories: creating, moving, freezing, showing. */
 #include "server/requests_repo.h"
 #include "server/request.h"
+#include "server/route.h"
 #include "server/server.h"
 
 /* ---- Writes ---- */
@@ -146,7 +147,8 @@ const char *repository_state_word(enum repository_state state)
     return words[state];
 }
 
-static void put_repository(const struct refdb_repository *repository, struct sink *s)
+static void put_repository(const struct node *n, const struct refdb_repository *repository,
+                           struct sink *s)
 {
     sink_field(s, "path");
     sink_text(s, repository->path);
@@ -166,6 +168,14 @@ static void put_repository(const struct refdb_repository *repository, struct sin
         sink_text(s, repository->replicas[i]);
     }
     sink_end(s);
+    sink_field(s, "complete");
+    sink_begin(s, SINK_LIST);
+    for (size_t i = 0; i < repository->replica_count; i++) {
+        if (route_is_complete(n, repository, repository->replicas[i])) {
+            sink_text(s, repository->replicas[i]);
+        }
+    }
+    sink_end(s);
     sink_field(s, "format");
     sink_c_text(s, object_format_name(repository->format));
     sink_field(s, "head");
@@ -178,8 +188,9 @@ static void put_repository(const struct refdb_repository *repository, struct sin
     sink_hex(s, repository->digest, sizeof(repository->digest));
 }
 
-static void read_show(const struct refdb *db, const struct request *r, struct sink *s)
+static void read_show(const struct node *n, const struct request *r, struct sink *s)
 {
+    const struct refdb *db = node_refdb(n);
     struct refdb_repository repository;
     enum rk_status status = refdb_find_repository(db, r->path, r->envelope.repository_id,
                                                   &repository);
@@ -194,7 +205,7 @@ static void read_show(const struct refdb *db, const struct request *r, struct si
         return;
     }
     sink_begin(s, SINK_MAP);
-    put_repository(&repository, s);
+    put_repository(n, &repository, s);
     if (!s->is_json) {
         sink_field(s, "applied_index");
         sink_number(s, refdb_applied_index(db));
@@ -216,9 +227,10 @@ static bool is_on_storage(const struct refdb_repository *repository, struct slic
  * One page.  With STORAGE most repositories may be passed over, so the walk is bounded by
  * those looked at, too: such a page may be short, or empty, and still have a next.
  */
-static void put_repositories(const struct refdb *db, const struct request *r, struct sink *s,
+static void put_repositories(const struct node *n, const struct request *r, struct sink *s,
                              struct buffer *ret_last)
 {
+    const struct refdb *db = node_refdb(n);
     struct refdb_repository repository;
     bool is_inclusive = slice_compare(r->prefix, r->after) > 0;
     struct slice from = is_inclusive ? r->prefix : r->after;
@@ -239,7 +251,7 @@ static void put_repositories(const struct refdb *db, const struct request *r, st
         if (!filters || is_on_storage(&repository, r->storage)) {
             count++;
             sink_begin(s, SINK_MAP);
-            put_repository(&repository, s);
+            put_repository(n, &repository, s);
             sink_end(s);
         }
         from = repository.path;
@@ -250,7 +262,7 @@ static void put_repositories(const struct refdb *db, const struct request *r, st
 }
 
 /* [applied index, AFTER of the next page or nil, [map, map ...]] */
-static void read_repos(const struct refdb *db, const struct request *r, struct sink *s)
+static void read_repos(const struct node *n, const struct request *r, struct sink *s)
 {
     struct buffer *out = s->out;
     struct buffer page = BUFFER_INIT;
@@ -258,10 +270,10 @@ static void read_repos(const struct refdb *db, const struct request *r, struct s
 
     sink_begin(s, SINK_RECORD);
     if (!s->is_json) {
-        sink_number(s, refdb_applied_index(db));
+        sink_number(s, refdb_applied_index(node_refdb(n)));
     }
     s->out = &page;
-    put_repositories(db, r, s, &last);
+    put_repositories(n, r, s, &last);
     s->out = out;
     sink_field(s, "next");
     if (last.size > 0) {
@@ -372,7 +384,7 @@ const struct request_type requests_repo[] = {
         .positions = { FIELD_PATH },
         .position_count = 1,
         .options = FIELDS_READ | FIELD_BIT(FIELD_ID),
-        .read = read_show,
+        .read_node = read_show,
     },
     {
         .name = "REPO.LIST",
@@ -381,7 +393,7 @@ const struct request_type requests_repo[] = {
         .arguments = "[PREFIX p] [STORAGE s] [AFTER path] [LIMIT n] [STALE|MININDEX n]",
         .summary = "A page of repositories, in order of their paths",
         .options = FIELDS_PAGE | FIELD_BIT(FIELD_IN_STORAGE),
-        .read = read_repos,
+        .read_node = read_repos,
     },
     { .name = NULL },
 };

@@ -5,19 +5,56 @@
 #include "server/requests_repo.h"
 #include "server/server.h"
 
-enum rk_status route_find(const struct refdb *db, struct slice path, bool is_write,
+bool route_is_complete(const struct node *n, const struct refdb_repository *repository,
+                       struct slice storage)
+{
+    return replicas_seen(node_replicas(n), repository->id, storage) >= repository->last_index;
+}
+
+static void find_in_sync(const struct node *n, struct route *route)
+{
+    const struct refdb_repository *repository = &route->repository;
+
+    for (size_t i = 0; i < repository->replica_count; i++) {
+        struct slice name = repository->replicas[i];
+        struct refdb_storage *storage = &route->in_sync[route->in_sync_count];
+
+        if (!slice_equal(name, repository->primary) && route_is_complete(n, repository, name) &&
+            replicas_is_heard(node_replicas(n), name, node_now_ms(n)) &&
+            refdb_find_storage(node_refdb(n), name, storage) == RK_OK &&
+            storage->state == STORAGE_ACTIVE && storage->http_address.size > 0) {
+            route->in_sync_count++;
+        }
+    }
+}
+
+enum rk_status route_find(const struct node *n, struct slice path, bool is_write,
                           struct route *ret_route)
 {
     struct route *route = ret_route;
-    enum rk_status status = refdb_find_repository(db, path, 0, &route->repository);
+    enum rk_status status;
+    bool is_up;
 
+    *route = (struct route){ .target = NULL };
+    status = refdb_find_repository(node_refdb(n), path, 0, &route->repository);
     if (status != RK_OK) {
         return status;
     }
-    route->has_primary = refdb_find_storage(db, route->repository.primary, &route->primary) ==
-                         RK_OK;
-    route->can_serve = route->has_primary && route->primary.state != STORAGE_DOWN &&
-                       (!is_write || route->repository.state == REPOSITORY_RW);
+    route->has_primary = refdb_find_storage(node_refdb(n), route->repository.primary,
+                                            &route->primary) == RK_OK;
+    is_up = route->has_primary && route->primary.state != STORAGE_DOWN;
+    find_in_sync(n, route);
+    if (!is_write && route->in_sync_count > 0) {
+        /* The primary takes its turn, too.  Within a second the answer stays the same: a fetch
+         * asks twice. */
+        uint64_t turn = route->repository.id + (uint64_t)node_now_ms(n) / 1000;
+        size_t slot = (size_t)(turn % (route->in_sync_count + (is_up ? 1 : 0)));
+
+        route->target = slot < route->in_sync_count ? &route->in_sync[slot] : &route->primary;
+    } else if (is_up && (!is_write || route->repository.state == REPOSITORY_RW)) {
+        route->target = &route->primary;
+    }
+    route->can_serve = route->target != NULL;
     return RK_OK;
 }
 
@@ -58,27 +95,35 @@ static void put_route(const struct refdb *db, const struct request *r, const str
     }
 }
 
-/* Nothing reports yet what replicas hold: only the primary is known to be in sync. */
-static void put_replicas(struct sink *s)
+static void put_replicas(const struct route *route, struct sink *s)
 {
+    sink_field(s, "target");
+    sink_text(s, route->can_serve ? route->target->name : SLICE_NONE);
+    sink_field(s, "target_http");
+    sink_text(s, route->can_serve ? route->target->http_address : SLICE_NONE);
+    sink_field(s, "target_ssh");
+    sink_text(s, route->can_serve ? route->target->ssh_address : SLICE_NONE);
     sink_field(s, "in_sync");
     sink_begin(s, SINK_LIST);
+    for (size_t i = 0; i < route->in_sync_count; i++) {
+        sink_text(s, route->in_sync[i].name);
+    }
     sink_end(s);
 }
 
-static void read_route(const struct refdb *db, const struct request *r, struct sink *s)
+static void read_route(const struct node *n, const struct request *r, struct sink *s)
 {
     struct route route;
     bool is_write = (r->given & FIELD_BIT(FIELD_WRITE)) != 0;
-    enum rk_status status = route_find(db, r->path, is_write, &route);
+    enum rk_status status = route_find(n, r->path, is_write, &route);
 
     if (status != RK_OK) {
         sink_status(s, status);
         return;
     }
     sink_begin(s, SINK_MAP);
-    put_route(db, r, &route, s);
-    put_replicas(s);
+    put_route(node_refdb(n), r, &route, s);
+    put_replicas(&route, s);
     sink_end(s);
 }
 
@@ -106,7 +151,7 @@ const struct request_type requests_route[] = {
         .position_count = 1,
         .options = FIELDS_READ | FIELD_BIT(FIELD_READ) | FIELD_BIT(FIELD_WRITE),
         .check = check_route,
-        .read = read_route,
+        .read_node = read_route,
     },
     { .name = NULL },
 };

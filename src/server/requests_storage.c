@@ -111,8 +111,7 @@ static void read_storages(const struct refdb *db, const struct request *r, struc
 static enum rk_status parse_primary(struct arguments *a, struct request_scratch *scratch,
                                     struct request *r, struct failure *why)
 {
-    static const char *const options[] = { "FORCE", "REQID", "EPOCH",   "BY",
-                                           "ID",    "ACTOR", "MININDEX" };
+    static const char *const options[] = { "FORCE", "REQID", "EPOCH", "BY", "ID", "ACTOR" };
     struct slice *paths;
     uint32_t count = 0;
 
@@ -137,10 +136,6 @@ static enum rk_status parse_primary(struct arguments *a, struct request_scratch 
     return RK_OK;
 }
 
-/*
- * Without FORCE nothing is moved before replicas report what they hold: every path is then
- * answered from the state, and the request is a read.
- */
 static enum rk_status check_primary(struct request_scratch *scratch, struct request *r,
                                     struct failure *why)
 {
@@ -160,66 +155,43 @@ static enum rk_status check_primary(struct request_scratch *scratch, struct requ
             return RK_BADARG;
         }
     }
-    if ((r->given & FIELD_BIT(FIELD_FORCE)) == 0) {
-        r->kind = REQUEST_READ;
-    }
     return RK_OK;
 }
 
-static void encode_primary(const struct request *r, struct buffer *out)
+/*
+ * Without FORCE each path carries the index as of which this node saw the storage hold all of
+ * the repository; whether that is recent enough is judged when the move is applied.
+ */
+static void put_moves(const struct node *n, const struct request *r, struct buffer *moves)
 {
-    struct buffer plain = BUFFER_INIT;
-
-    command_encode_set_primary(&plain, r->storage, r->items, r->item_count);
-    command_encode_envelope(out, &r->envelope, buffer_slice(&plain));
-    buffer_release(&plain);
-}
-
-static bool has_replica(const struct refdb_repository *repository, struct slice storage)
-{
-    for (size_t i = 0; i < repository->replica_count; i++) {
-        if (slice_equal(repository->replicas[i], storage)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void put_unforced(const struct refdb *db, struct slice path, struct slice storage,
-                         struct sink *s)
-{
-    struct refdb_repository repository;
-    struct failure f;
-    enum rk_status status = refdb_find_repository(db, path, 0, &repository);
-
-    if (status == RK_OK && slice_equal(repository.primary, storage)) {
-        sink_begin(s, SINK_ROW);
-        sink_field(s, "code");
-        sink_word(s, "ALREADY");
-        sink_end(s);
-        return;
-    }
-    if (status == RK_OK) {
-        status = has_replica(&repository, storage) ? RK_STALE : RK_NOTREPLICA;
-    }
-    failure_set(&f, status,
-                status == RK_STALE ? "no report says that this replica is complete; "
-                                     "FORCE with a reason moves the primary all the same"
-                                   : NULL);
-    if (status == RK_STALE) {
-        failure_add_number(&f, "last_index", repository.last_index);
-    }
-    sink_failure(s, &f);
-}
-
-static void read_primary(const struct refdb *db, const struct request *r, struct sink *s)
-{
-    sink_field(s, "results");
-    sink_begin(s, SINK_LIST);
     for (uint32_t i = 0; i < r->item_count; i++) {
-        put_unforced(db, r->items[i], r->storage, s);
+        struct refdb_repository repository;
+        raft_index seen_index = 0;
+
+        if (refdb_find_repository(node_refdb(n), r->items[i], 0, &repository) == RK_OK) {
+            seen_index = replicas_seen(node_replicas(n), repository.id, r->storage);
+        }
+        command_put_move(moves, r->items[i], seen_index);
     }
-    sink_end(s);
+}
+
+static void encode_primary(const struct node *n, const struct request *r, struct buffer *out)
+{
+    struct command move = { .tag = COMMAND_MOVE_PRIMARY };
+    struct buffer moves = BUFFER_INIT, plain = BUFFER_INIT;
+
+    if ((r->given & FIELD_BIT(FIELD_FORCE)) != 0) {
+        command_encode_set_primary(&plain, r->storage, r->items, r->item_count);
+        command_encode_envelope(out, &r->envelope, buffer_slice(&plain));
+    } else {
+        put_moves(n, r, &moves);
+        move.u.move_primary.storage = r->storage;
+        move.u.move_primary.count = r->item_count;
+        move.u.move_primary.moves = buffer_slice(&moves);
+        request_encode_envelope(r, &move, out);
+    }
+    buffer_release(&moves);
+    buffer_release(&plain);
 }
 
 const struct request_type requests_storage[] = {
@@ -231,11 +203,10 @@ const struct request_type requests_storage[] = {
         .summary = "Makes a storage the primary of repositories",
         .positions = { FIELD_STORAGE },
         .position_count = 1,
-        .options = FIELDS_WRITE | FIELD_BIT(FIELD_FORCE) | FIELD_BIT(FIELD_MININDEX),
+        .options = FIELDS_WRITE | FIELD_BIT(FIELD_FORCE),
         .parse = parse_primary,
         .check = check_primary,
-        .read = read_primary,
-        .encode = encode_primary,
+        .encode_node = encode_primary,
         .reply = reply_paths,
     },
     {

@@ -67,7 +67,7 @@ static bool is_barred(const struct resp_connection *c, const struct request_type
 static bool take_refused(struct resp_connection *c, const struct request_type *type,
                          const struct failure *why)
 {
-    if (c->reads != NULL) {
+    if (c->reads != NULL || c->waiting != NULL) {
         return false;
     }
     server_count_request(c->base.server, type, why->status);
@@ -113,6 +113,8 @@ static bool take_request(struct resp_connection *c, struct slice input)
         return resp_take_write(c, &r);
     case REQUEST_READ:
         return resp_take_read(c, &r, slice_of(input.data, resp_request_bytes(&c->parser)));
+    case REQUEST_EVENTS:
+        return resp_take_events(c, &r);
     case REQUEST_LOCAL:
         break;
     }
@@ -212,8 +214,8 @@ static size_t take_requests(struct resp_connection *c, struct slice input)
             break;
         }
         if (verdict == RESP_BROKEN) {
-            if (c->reads != NULL) {
-                c->is_blocked = true; /* the reads are answered first */
+            if (c->reads != NULL || c->waiting != NULL) {
+                c->is_blocked = true; /* those before it are answered first */
                 break;
             }
             break_off(c, status, cause);
@@ -286,6 +288,7 @@ static void on_drain(struct connection *base)
     struct resp_connection *c = resp_of(base);
 
     c->is_draining = true;
+    resp_events_end(c);
     resp_close_when_idle(c);
 }
 

@@ -5,11 +5,14 @@
  *   IDLE      nothing is pending
  *   WRITING   consecutive writes are proposed, their outcomes may come in any order
  *   READING   consecutive reads of one consistency wait for one node_read()
+ *   WAITING   an EVENTS waits for what is yet to be applied
  *
  *   IDLE    -> WRITING : resp_take_write : a write was proposed
  *   IDLE    -> READING : resp_take_read : a read came; those behind it in the same input join
+ *   IDLE    -> WAITING : resp_take_events : there are no events yet
  *   WRITING -> IDLE    : on_proposed : the last outcome came
  *   READING -> IDLE    : resp_answer_reads : the last read was answered
+ *   WAITING -> IDLE    : look_again : events came, or the time is over
  *
  * A request that fits no pending group stays in the stream's input, understood by the parser
  * but not taken, until the connection is IDLE again.  Local requests are answered in IDLE
@@ -66,9 +69,10 @@ struct resp_connection {
     struct write_slot *first_write; /* oldest unanswered, then in order */
     struct write_slot *last_write;
     unsigned write_count;
-    struct read_group *reads; /* NULL unless READING */
-    size_t unconsumed;        /* input left over at the last look */
-    bool is_blocked;          /* a request waits in the input */
+    struct read_group *reads;    /* NULL unless READING */
+    struct resp_events *waiting; /* NULL unless WAITING */
+    size_t unconsumed;           /* input left over at the last look */
+    bool is_blocked;             /* a request waits in the input */
     bool is_paused;
     bool is_draining;
     bool refuses_writes;    /* an outcome before them is unknown [DESIGN 6] */
@@ -90,7 +94,8 @@ void resp_close_when_idle(struct resp_connection *c);
 
 void resp_put_failure(struct resp_connection *c, struct buffer *out, const struct failure *f);
 
-/* An answer that is ready while writes before it may not be.  PRE: no reads are pending. */
+/* An answer that is ready while writes before it may not be.  PRE: no reads are pending, and
+ * it is not WAITING. */
 void resp_answer_in_order(struct resp_connection *c, const struct failure *f);
 
 /* Both return false when the request has to wait; `raw` is the whole request. */
@@ -102,6 +107,16 @@ void resp_ask_for_reads(struct resp_connection *c);
 
 /* Answers what the client has room for; the rest follows when it has read. */
 void resp_answer_reads(struct resp_connection *c);
+
+/* ---- EVENTS (resp_events.c) ---- */
+
+/* Returns false when the request has to wait for those before it. */
+bool resp_take_events(struct resp_connection *c, const struct request *r);
+
+/* Answers an EVENTS that waits, with what there is. */
+void resp_events_end(struct resp_connection *c);
+
+void resp_events_abandon(struct resp_connection *c);
 
 /* The connection is gone: answers that come later go nowhere. */
 void resp_abandon(struct resp_connection *c);

@@ -9,7 +9,7 @@
 
 bool resp_is_idle(const struct resp_connection *c)
 {
-    return c->write_count == 0 && c->reads == NULL;
+    return c->write_count == 0 && c->reads == NULL && c->waiting == NULL;
 }
 
 bool resp_has_much_output(const struct resp_connection *c)
@@ -160,7 +160,7 @@ static void propose(struct resp_connection *c, const struct request *r)
     w->asked = (struct asked){ r->type, r->envelope.flags,
                                r->update_count > 0 ? r->update_count : r->item_count };
     buffer_clear(&s->command);
-    r->type->encode(r, &s->command);
+    request_encode(s->node, r, &s->command);
     status = node_propose(s->node, buffer_slice(&s->command), on_proposed, w);
     if (status == RK_OK) {
         append_write(c, w);
@@ -177,7 +177,7 @@ bool resp_take_write(struct resp_connection *c, const struct request *r)
 {
     struct failure why;
 
-    if (c->reads != NULL || c->write_count >= CONNECTION_PIPELINE_MAX) {
+    if (c->reads != NULL || c->waiting != NULL || c->write_count >= CONNECTION_PIPELINE_MAX) {
         return false;
     }
     if (c->refuses_writes) {
@@ -199,7 +199,7 @@ static void answer_read(struct resp_connection *c, const struct request *r, enum
 
     sink_init_resp(&sink, stream_output(c->base.stream));
     if (status == RK_OK) {
-        r->type->read(node_refdb(s->node), r, &sink);
+        request_read(s->node, r, &sink);
     } else {
         sink_status(&sink, status);
     }
@@ -269,7 +269,7 @@ bool resp_take_read(struct resp_connection *c, const struct request *r, struct s
     struct read_group *g = c->reads;
     struct read_slot *slot;
 
-    if (c->write_count > 0) {
+    if (c->write_count > 0 || c->waiting != NULL) {
         return false;
     }
     if (g == NULL) {
@@ -310,4 +310,5 @@ void resp_abandon(struct resp_connection *c)
         read_group_free(c->reads);
     }
     c->reads = NULL;
+    resp_events_abandon(c);
 }

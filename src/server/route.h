@@ -9,11 +9,22 @@ struct route {
     struct refdb_repository repository;
     struct refdb_storage primary; /* when has_primary */
     bool has_primary;             /* the storage is known */
-    bool can_serve; /* the primary is not down and, for a write, the repository is rw */
+    bool can_serve;               /* a push: the primary is not down, the repository rw; a fetch:
+                                     the primary is not down, or a replica is in sync */
+    size_t in_sync_count;         /* other storages that hold all of it, are active and live */
+    struct refdb_storage in_sync[REPLICAS_MAX];
+    const struct refdb_storage *target; /* where this request goes; NULL unless can_serve */
 };
 
-/* Slices are valid until the next apply.  Errors: NOREPO, REMOVED. */
-enum rk_status route_find(const struct refdb *db, struct slice path, bool is_write,
+/*
+ * Pushes go to the primary.  Fetches take turns over the replicas that are in sync, else the
+ * primary.  Slices are valid until the next apply.  Errors: NOREPO, REMOVED.
+ */
+enum rk_status route_find(const struct node *n, struct slice path, bool is_write,
                           struct route *ret_route) MUST_USE;
+
+/* The replica, as reported to this node, holds all that the repository is at now. */
+bool route_is_complete(const struct node *n, const struct refdb_repository *repository,
+                       struct slice storage);
 
 #endif

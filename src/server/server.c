@@ -262,8 +262,10 @@ static void flush_one(struct connection *c)
 static void on_flush(void *context)
 {
     struct server *s = context;
-    struct connection *dirty = s->dirty;
+    struct connection *dirty;
 
+    event_waits_turn(s);
+    dirty = s->dirty;
     s->dirty = NULL;
     s->turn++;
     while (dirty != NULL) {

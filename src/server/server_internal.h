@@ -6,6 +6,7 @@
 #include <event2/listener.h>
 
 #include "server/connection.h"
+#include "server/event_wait.h"
 #include "server/request.h"
 #include "server/server.h"
 
@@ -19,6 +20,7 @@ struct server_counters {
     uint64_t broken_total[2];   /* closed for what they sent */
     uint64_t requests_total[REQUEST_TYPES_MAX];
     uint64_t failures_total[RK_STATUS_COUNT];
+    uint64_t slow_watchers_total; /* event streams closed because they were not read */
 };
 
 struct server {
@@ -50,6 +52,7 @@ struct server {
     struct read_group *free_groups;
     unsigned free_read_count;
 
+    struct event_waits waits;
     struct server_counters counters;
 };
 

@@ -73,7 +73,8 @@ struct sink_origin {
     uint64_t applied_index;
 };
 
-/* Opens the outer object, with the origin in it; sink_finish_json() closes it. */
+/* Opens the outer object, with the origin in it (NULL: a line of a stream, which has none);
+ * sink_finish_json() closes it and ends the line. */
 void sink_init_json(struct sink *s, struct buffer *out, const struct sink_origin *origin);
 void sink_finish_json(struct sink *s);
 

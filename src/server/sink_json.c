@@ -267,6 +267,9 @@ void sink_init_json(struct sink *s, struct buffer *out, const struct sink_origin
     s->field = NULL;
     s->status = RK_OK;
     buffer_put_u8(out, '{');
+    if (origin == NULL) {
+        return;
+    }
     json_field(s, "node");
     json_text(s, slice_of_text(origin->node));
     json_field(s, "term");

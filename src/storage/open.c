@@ -25,7 +25,8 @@ static bool name_ends_with(const char *name, const char *end)
     return size >= end_size && strcmp(name + size - end_size, end) == 0;
 }
 
-/* Temporary files are what a crash left of something that never came to count. */
+/* Temporary files are what a crash left of something that never came to count.  Unfinished
+ * .part files stay: a transfer may go on where it was cut. */
 static void list_name(void *context, const char *name)
 {
     struct listing *l = context;
@@ -34,7 +35,10 @@ static void list_name(void *context, const char *name)
     if (strncmp(name, "raft-", 5) != 0) {
         return;
     }
-    if (name_ends_with(name, ".tmp") || name_ends_with(name, ".part")) {
+    if (name_ends_with(name, ".part")) {
+        return;
+    }
+    if (name_ends_with(name, ".tmp")) {
         if (!s->is_read_only && l->error == 0) {
             l->error = s->fs->ops->unlink(s->fs, s->dir, name);
         }

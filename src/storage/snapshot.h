@@ -54,17 +54,38 @@ void snapshot_reader_close(struct snapshot_reader *r);
 
 /* ---- The file itself, for transfer ---- */
 
-/* Reads raw bytes of a snapshot file; *ret_file_bytes is its size. */
-enum rk_status snapshot_file_read(struct fs *fs, const char *data_dir, raft_index last_index,
-                                  raft_term last_term, uint64_t offset, size_t size,
-                                  struct buffer *out, uint64_t *ret_file_bytes,
-                                  struct errmsg *why) MUST_USE;
+/* Which bytes are meant: two files of one name differ in their id unless they are equal. */
+struct snapshot_id {
+    raft_index last_index;
+    raft_term last_term;
+    uint64_t file_id; /* first 8 bytes of the file's SHA-256, big-endian */
+};
 
-/* Stores raw bytes of a file being received; offset 0 starts it anew. */
+/*
+ * A finished file, held open: its bytes stay readable when newer snapshots replace it.
+ * Opening verifies the whole file.  Errors: NOTFOUND, CORRUPT, FOREIGN, IO, NOMEM.
+ */
+struct snapshot_source;
+enum rk_status snapshot_source_open(struct fs *fs, const char *data_dir, raft_index last_index,
+                                    raft_term last_term, struct snapshot_source **ret_source,
+                                    struct errmsg *why) MUST_USE;
+/* Appends `size` bytes at `offset` to `out`.  PRE: within the file.  Errors: IO, NOMEM. */
+enum rk_status snapshot_source_read(struct snapshot_source *s, uint64_t offset, size_t size,
+                                    struct buffer *out, struct errmsg *why) MUST_USE;
+struct snapshot_id snapshot_source_id(const struct snapshot_source *s);
+uint64_t snapshot_source_bytes(const struct snapshot_source *s);
+void snapshot_source_close(struct snapshot_source *s); /* accepts NULL */
+
+/*
+ * Stores raw bytes of a file being received.  Opening goes on behind what an earlier attempt
+ * at the same id has stored, also of an earlier process, and drops every other unfinished
+ * file.  What a power cut left wrong is found by the check at the end.
+ */
 struct snapshot_receiver;
-enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, raft_index last_index,
-                                      raft_term last_term, struct snapshot_receiver **ret_receiver,
+enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, struct snapshot_id id,
+                                      struct snapshot_receiver **ret_receiver,
                                       struct errmsg *why) MUST_USE;
+/* Bytes stored before change nothing.  Errors: PROTOCOL (a gap; nothing changes), NOSPACE, IO. */
 enum rk_status snapshot_receiver_put(struct snapshot_receiver *r, uint64_t offset,
                                      struct slice bytes, struct errmsg *why) MUST_USE;
 uint64_t snapshot_receiver_bytes(const struct snapshot_receiver *r);
@@ -74,6 +95,9 @@ enum rk_status snapshot_receiver_commit(struct snapshot_receiver *r,
                                         const uint8_t cluster_id[CLUSTER_ID_BYTES],
                                         struct snapshot_meta *ret_meta,
                                         struct errmsg *why) MUST_USE;
+/* Forgets the bytes, too.  Frees `r`; accepts NULL. */
 void snapshot_receiver_abort(struct snapshot_receiver *r);
+/* Leaves the bytes for a later attempt.  Frees `r`; accepts NULL. */
+void snapshot_receiver_close(struct snapshot_receiver *r);
 
 #endif

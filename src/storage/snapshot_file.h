@@ -69,6 +69,17 @@ enum rk_status snapshot_check_file(struct fs *fs, fs_handle file, const char *na
                                    struct snapshot_meta *ret_meta, uint64_t *ret_first_block,
                                    struct errmsg *why) MUST_USE;
 
+/* Opens a file of the directory for reading.  Errors: NOT_FOUND, IO. */
+enum rk_status snapshot_open_file(struct fs *fs, const char *data_dir, const char *name,
+                                  fs_handle *ret_file, struct errmsg *why) MUST_USE;
+
+/* snapshot_check_file(), and that the file is what its name says: a file under another
+ * snapshot's name is as bad as a damaged one. */
+enum rk_status snapshot_check_named(struct fs *fs, fs_handle file, const char *name,
+                                    raft_index last_index, raft_term last_term,
+                                    struct snapshot_meta *ret_meta, uint64_t *ret_first_block,
+                                    struct errmsg *why) MUST_USE;
+
 /* Reads and checks the block at c->offset into c->bytes and moves on; raw_bytes 0 = no more. */
 enum rk_status snapshot_next_block(struct snapshot_check *c, struct block_head *ret_head,
                                    struct errmsg *why) MUST_USE;

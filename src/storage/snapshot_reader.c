@@ -16,8 +16,8 @@ struct snapshot_reader {
     uint8_t *raw;
 };
 
-static enum rk_status open_by_name(struct fs *fs, const char *data_dir, const char *name,
-                                   fs_handle *ret_file, struct errmsg *why)
+enum rk_status snapshot_open_file(struct fs *fs, const char *data_dir, const char *name,
+                                  fs_handle *ret_file, struct errmsg *why)
 {
     fs_handle dir = -1;
     int error = fs->ops->open_dir(fs, data_dir, false, &dir);
@@ -34,11 +34,10 @@ static enum rk_status open_by_name(struct fs *fs, const char *data_dir, const ch
     return error == 0 ? RK_OK : storage_error(error, why, "open", name);
 }
 
-/* A file under another snapshot's name is as bad as a damaged one. */
-static enum rk_status check_named(struct fs *fs, fs_handle file, const char *name,
-                                  raft_index last_index, raft_term last_term,
-                                  struct snapshot_meta *ret_meta, uint64_t *ret_first_block,
-                                  struct errmsg *why)
+enum rk_status snapshot_check_named(struct fs *fs, fs_handle file, const char *name,
+                                    raft_index last_index, raft_term last_term,
+                                    struct snapshot_meta *ret_meta, uint64_t *ret_first_block,
+                                    struct errmsg *why)
 {
     enum rk_status status = snapshot_check_file(fs, file, name, ret_meta, ret_first_block, why);
 
@@ -81,10 +80,10 @@ enum rk_status snapshot_reader_open(struct fs *fs, const char *data_dir, raft_in
     r->file = -1;
     snapshot_format_name(r->name, last_index, last_term, ".dat");
     r->check = (struct snapshot_check){ .fs = fs, .name = r->name };
-    status = open_by_name(fs, data_dir, r->name, &r->file, why);
+    status = snapshot_open_file(fs, data_dir, r->name, &r->file, why);
     if (status == RK_OK) {
-        status = check_named(fs, r->file, r->name, last_index, last_term, meta, &r->check.offset,
-                             why);
+        status = snapshot_check_named(fs, r->file, r->name, last_index, last_term, meta,
+                                      &r->check.offset, why);
     }
     if (status == RK_OK) {
         r->check.file = r->file;
@@ -147,48 +146,4 @@ enum rk_status snapshot_reader_next(struct snapshot_reader *r, struct slice *ret
     }
     *ret_bytes = slice_of(r->raw, head.raw_bytes);
     return RK_OK;
-}
-
-enum rk_status snapshot_file_read(struct fs *fs, const char *data_dir, raft_index last_index,
-                                  raft_term last_term, uint64_t offset, size_t size,
-                                  struct buffer *out, uint64_t *ret_file_bytes, struct errmsg *why)
-{
-    char name[SNAPSHOT_NAME_BYTES];
-    fs_handle file = -1;
-    enum rk_status status;
-    uint64_t file_bytes = 0;
-    size_t got = 0;
-    int error;
-
-    snapshot_format_name(name, last_index, last_term, ".dat");
-    status = open_by_name(fs, data_dir, name, &file, why);
-    if (status == RK_OK && offset == 0) {
-        struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-        uint64_t first_block;
-
-        status = check_named(fs, file, name, last_index, last_term, meta, &first_block, why);
-        heap_free(meta);
-    }
-    if (status != RK_OK) {
-        goto out;
-    }
-    error = fs->ops->size(fs, file, &file_bytes);
-    if (error == 0 && offset < file_bytes) {
-        size = size < file_bytes - offset ? size : (size_t)(file_bytes - offset);
-        error = buffer_reserve(out, size) == RK_OK ? 0 : ENOMEM;
-        if (error == 0) {
-            error = fs->ops->read(fs, file, offset, out->data + out->size, size, &got);
-        }
-    }
-    if (error != 0) {
-        status = storage_error(error, why, "read", name);
-        goto out;
-    }
-    out->size += got;
-    *ret_file_bytes = file_bytes;
-out:
-    if (file >= 0) {
-        fs->ops->close(fs, file);
-    }
-    return status;
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/heap.h"
 #include "storage/snapshot_file.h"
 #include "storage/storage_internal.h"
+
+/* Written bytes are synced this often, so that the last sync is short. */
+#define RECEIVED_SYNC_BYTES (8 * MIB)
 
 struct snapshot_receiver {
     struct fs *fs;
@@ -15,10 +19,14 @@ struct snapshot_receiver {
     char part_name[SNAPSHOT_NAME_BYTES];
     char name[SNAPSHOT_NAME_BYTES];
     uint64_t stored_bytes;
+    uint64_t synced_bytes;
 };
 
-static void receiver_free(struct snapshot_receiver *r)
+void snapshot_receiver_close(struct snapshot_receiver *r)
 {
+    if (r == NULL) {
+        return;
+    }
     if (r->file >= 0) {
         r->fs->ops->close(r->fs, r->file);
     }
@@ -36,29 +44,49 @@ void snapshot_receiver_abort(struct snapshot_receiver *r)
     if (r->file >= 0) {
         (void)r->fs->ops->unlink(r->fs, r->dir, r->part_name);
     }
-    receiver_free(r);
+    snapshot_receiver_close(r);
 }
 
-enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, raft_index last_index,
-                                      raft_term last_term, struct snapshot_receiver **ret_receiver,
-                                      struct errmsg *why)
+/* Of unfinished files only the one being received may stay: an abandoned one would keep its
+ * space for ever. */
+static void drop_other_part(void *context, const char *name)
+{
+    struct snapshot_receiver *r = context;
+    size_t size = strlen(name);
+
+    if (strncmp(name, "raft-snapshot-", 14) == 0 && size > 5 &&
+        strcmp(name + size - 5, ".part") == 0 && strcmp(name, r->part_name) != 0) {
+        (void)r->fs->ops->unlink(r->fs, r->dir, name);
+    }
+}
+
+enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, struct snapshot_id id,
+                                      struct snapshot_receiver **ret_receiver, struct errmsg *why)
 {
     struct snapshot_receiver *r = heap_new(struct snapshot_receiver);
+    char ending[32];
     int error;
 
     r->fs = fs;
     r->dir = -1;
     r->file = -1;
-    r->last_index = last_index;
-    r->last_term = last_term;
-    snapshot_format_name(r->name, last_index, last_term, ".dat");
-    snapshot_format_name(r->part_name, last_index, last_term, ".part");
+    r->last_index = id.last_index;
+    r->last_term = id.last_term;
+    snprintf(ending, sizeof ending, "-%016llx.part", (unsigned long long)id.file_id);
+    snapshot_format_name(r->name, id.last_index, id.last_term, ".dat");
+    snapshot_format_name(r->part_name, id.last_index, id.last_term, ending);
     error = fs->ops->open_dir(fs, data_dir, false, &r->dir);
     if (error == 0) {
-        error = fs->ops->open(fs, r->dir, r->part_name, FS_WRITE | FS_CREATE | FS_TRUNC, &r->file);
+        error = fs->ops->list(fs, r->dir, drop_other_part, r);
+    }
+    if (error == 0) {
+        error = fs->ops->open(fs, r->dir, r->part_name, FS_WRITE | FS_CREATE, &r->file);
+    }
+    if (error == 0) {
+        error = fs->ops->size(fs, r->file, &r->stored_bytes);
     }
     if (error != 0) {
-        receiver_free(r);
+        snapshot_receiver_close(r);
         return storage_error(error, why, "create", "a received snapshot");
     }
     *ret_receiver = r;
@@ -68,27 +96,26 @@ enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, raft_
 enum rk_status snapshot_receiver_put(struct snapshot_receiver *r, uint64_t offset,
                                      struct slice bytes, struct errmsg *why)
 {
-    int error = 0;
+    int error;
 
     if (offset > r->stored_bytes) {
         errmsg_set(why, "%s: a chunk at %llu, but only %llu bytes are stored", r->part_name,
                    (unsigned long long)offset, (unsigned long long)r->stored_bytes);
         return RK_PROTOCOL;
     }
-    if (offset == 0 && r->stored_bytes > 0) {
-        error = r->fs->ops->truncate(r->fs, r->file, 0);
-        r->stored_bytes = 0;
-    } else if (bytes.size <= r->stored_bytes - offset) {
+    if (bytes.size <= r->stored_bytes - offset) {
         return RK_OK; /* seen before */
     }
-    if (error == 0 && bytes.size > 0) {
-        error = r->fs->ops->write(r->fs, r->file, offset, bytes.data, bytes.size);
-    }
+    error = r->fs->ops->write(r->fs, r->file, offset, bytes.data, bytes.size);
     if (error != 0) {
         return storage_error(error, why, "write", r->part_name);
     }
     r->stored_bytes = offset + bytes.size;
-    return RK_OK;
+    if (r->stored_bytes - r->synced_bytes >= RECEIVED_SYNC_BYTES) {
+        error = r->fs->ops->datasync(r->fs, r->file);
+        r->synced_bytes = r->stored_bytes;
+    }
+    return error == 0 ? RK_OK : storage_error(error, why, "sync", r->part_name);
 }
 
 uint64_t snapshot_receiver_bytes(const struct snapshot_receiver *r)
@@ -151,6 +178,6 @@ enum rk_status snapshot_receiver_commit(struct snapshot_receiver *r,
         *ret_meta = *meta;
     }
     heap_free(meta);
-    receiver_free(r);
+    snapshot_receiver_close(r);
     return status;
 }

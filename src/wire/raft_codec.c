@@ -83,6 +83,7 @@ static void put_install_snapshot(struct buffer *out, const struct message *m)
 {
     buffer_put_u64(out, m->u.install_snapshot.last_index);
     buffer_put_u64(out, m->u.install_snapshot.last_term);
+    buffer_put_u64(out, m->u.install_snapshot.file_id);
     buffer_put_u64(out, m->u.install_snapshot.offset);
     buffer_put_u64(out, m->u.install_snapshot.file_bytes);
     buffer_put_u32(out, (uint32_t)m->u.install_snapshot.bytes.size);
@@ -115,6 +116,7 @@ void message_encode(struct buffer *out, const struct message *message)
         break;
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
         buffer_put_u64(out, m->u.install_snapshot_reply.last_index);
+        buffer_put_u64(out, m->u.install_snapshot_reply.file_id);
         buffer_put_u64(out, m->u.install_snapshot_reply.stored_bytes);
         break;
     case MESSAGE_READ_INDEX:
@@ -202,6 +204,7 @@ static void read_install_snapshot(struct reader *in, unsigned flags, struct mess
     m->u.install_snapshot.is_last = (flags & 1) != 0;
     m->u.install_snapshot.last_index = read_index(in);
     m->u.install_snapshot.last_term = read_term_up_to(in, m->term);
+    m->u.install_snapshot.file_id = reader_u64(in);
     offset = reader_u64(in);
     file_bytes = reader_u64(in);
     size = reader_u32(in);
@@ -252,6 +255,7 @@ static void read_body(struct reader *in, unsigned flags, struct message *m)
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
         m->u.install_snapshot_reply.is_installed = (flags & 1) != 0;
         m->u.install_snapshot_reply.last_index = read_index(in);
+        m->u.install_snapshot_reply.file_id = reader_u64(in);
         m->u.install_snapshot_reply.stored_bytes = reader_u64(in);
         break;
     case MESSAGE_READ_INDEX:

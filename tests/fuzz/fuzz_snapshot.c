@@ -81,7 +81,8 @@ static void receive(struct fs *fs, struct slice bytes, raft_index index, raft_te
     struct snapshot_reader *reader = NULL;
     struct errmsg why = ERRMSG_INIT;
     struct slice piece = SLICE_NONE;
-    enum rk_status status = snapshot_receiver_open(fs, "/data", index, term, &receiver, &why);
+    struct snapshot_id id = { index, term, 0 };
+    enum rk_status status = snapshot_receiver_open(fs, "/data", id, &receiver, &why);
 
     INVARIANT(status == RK_OK);
     status = snapshot_receiver_put(receiver, 0, bytes, &why);

@@ -9,6 +9,7 @@
 
 #include "model/command.h"
 #include "model/entry.h"
+#include "model/ref_filter.h"
 #include "support/golden.h"
 
 #define T(text) slice_of_text(text)
@@ -236,6 +237,40 @@ static void commands_about_storages_and_sessions(void **state)
     expect_plain("command/open_session", &open);
 }
 
+static void commands_about_the_whole_cluster(void **state)
+{
+    struct command limits = { .tag = COMMAND_SET_LIMITS };
+    struct command filter = { .tag = COMMAND_SET_FILTER };
+    const struct ref_rule metas = { true, T("refs/changes/*/*/meta") };
+    const struct ref_rule changes = { false, T("refs/changes/") };
+    struct command move = { .tag = COMMAND_MOVE_PRIMARY };
+    struct buffer rules = BUFFER_INIT, moves = BUFFER_INIT;
+
+    (void)state;
+    command_put_move(&moves, T("a/b.git"), 7);
+    command_put_move(&moves, T("c.git"), 300);
+    move.u.move_primary.storage = T("s2");
+    move.u.move_primary.count = 2;
+    move.u.move_primary.moves = buffer_slice(&moves);
+    expect_plain("command/move_primary", &move);
+    buffer_release(&moves);
+    limits.u.set_limits.fields = (1U << LIMIT_COUNT) - 1;
+    limits.u.set_limits.values[LIMIT_REPOSITORIES] = 1000000;
+    limits.u.set_limits.values[LIMIT_REFS] = 10000000;
+    limits.u.set_limits.values[LIMIT_BYTES] = 1 << 30;
+    expect_plain("command/set_limits", &limits);
+    limits.u.set_limits.fields = 1U << LIMIT_REFS;
+    limits.u.set_limits.values[LIMIT_REFS] = 100;
+    expect_plain("command/set_limits_refs", &limits);
+    expect_plain("command/set_filter_empty", &filter);
+    ref_filter_put(&rules, &metas);
+    ref_filter_put(&rules, &changes);
+    filter.u.set_filter.count = 2;
+    filter.u.set_filter.rules = buffer_slice(&rules);
+    expect_plain("command/set_filter", &filter);
+    buffer_release(&rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +282,7 @@ int main(void)
         cmocka_unit_test(an_envelope_around_another_command),
         cmocka_unit_test(commands_about_repositories),
         cmocka_unit_test(commands_about_storages_and_sessions),
+        cmocka_unit_test(commands_about_the_whole_cluster),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

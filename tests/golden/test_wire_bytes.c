@@ -175,12 +175,14 @@ static void install_snapshot(void **state)
     (void)state;
     chunk.u.install_snapshot.last_index = 100;
     chunk.u.install_snapshot.last_term = 8;
+    chunk.u.install_snapshot.file_id = 0x0123456789abcdef;
     chunk.u.install_snapshot.offset = 10;
     chunk.u.install_snapshot.file_bytes = 15;
     chunk.u.install_snapshot.is_last = true;
     chunk.u.install_snapshot.bytes = T("chunk");
     expect("wire/install_snapshot", &chunk);
     reply.u.install_snapshot_reply.last_index = 100;
+    reply.u.install_snapshot_reply.file_id = 0x0123456789abcdef;
     reply.u.install_snapshot_reply.stored_bytes = 15;
     reply.u.install_snapshot_reply.is_installed = true;
     expect("wire/install_snapshot_reply", &reply);

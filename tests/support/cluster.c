@@ -124,7 +124,7 @@ static struct sim_entry own_entry(struct sim_node *n)
     struct cluster *c = n->cluster;
     const struct raft_effects *e = &n->effects;
 
-    if (e->append_kind == RAFT_APPEND_BOOTSTRAP) {
+    if (e->append_kind == RAFT_APPEND_BOOTSTRAP || e->append_kind == RAFT_APPEND_MEMBERSHIP) {
         return (struct sim_entry){ .term = e->append_term,
                                    .bytes = 200,
                                    .blob = sim_keep_blob(c, raft_membership(n->raft)) };
@@ -202,8 +202,12 @@ static void apply(struct sim_node *n)
 void sim_step_once(struct sim_node *n, const struct raft_event *event)
 {
     struct raft_effects *e = &n->effects;
+    struct raft_event aged = *event;
 
-    raft_step(n->raft, event, e);
+    if (n->disk.op_count > 0) {
+        aged.disk_age_ms = n->cluster->now_ms - n->disk.ops[0].queued_ms;
+    }
+    raft_step(n->raft, &aged, e);
     if (e->halt != NULL) {
         sim_fail(n->cluster, "%" PRIu64 " halts: %s", n->id, e->halt);
     }

@@ -27,7 +27,8 @@ struct cluster;
 
 struct cluster_options {
     unsigned voter_count;
-    unsigned learner_count; /* with the highest ids */
+    unsigned learner_count; /* with the highest ids of the first membership */
+    unsigned spare_count;   /* empty nodes that are no members yet, after those */
     uint64_t seed;
     time_ms election_timeout_ms;
     time_ms heartbeat_interval_ms;
@@ -77,6 +78,17 @@ enum rk_status cluster_submit(struct cluster *c, node_id id, unsigned count);
 void cluster_read(struct cluster *c, node_id id);
 /* Snapshot of what is applied; the log keeps `trailing` entries behind it.  False = nothing new. */
 bool cluster_compact(struct cluster *c, node_id id, unsigned trailing);
+/* Asks this node to change the members to these; why not, or NULL. */
+const char *cluster_change(struct cluster *c, node_id id, const struct membership *to);
+/* The same for one member, starting from what `id` has in force.  `add` makes a learner, to be
+ * promoted when `votes`; `replace` one that takes the place of `old`. */
+const char *cluster_add(struct cluster *c, node_id id, node_id member, bool votes);
+const char *cluster_promote(struct cluster *c, node_id id, node_id member);
+const char *cluster_remove(struct cluster *c, node_id id, node_id member);
+const char *cluster_replace(struct cluster *c, node_id id, node_id old, node_id member);
+const char *cluster_transfer(struct cluster *c, node_id id, node_id target);
+/* A node that is down loses its disk; it comes back under its old id. */
+void cluster_wipe(struct cluster *c, node_id id);
 /* A message of no node of ours, for what should never come. */
 void cluster_inject(struct cluster *c, const struct message *m);
 
@@ -88,6 +100,7 @@ void cluster_check_logs(struct cluster *c); /* log matching; O(nodes^2 * entries
 
 time_ms cluster_now_ms(const struct cluster *c);
 unsigned cluster_size(const struct cluster *c);
+bool cluster_is_first(const struct cluster *c, node_id id); /* a member from the beginning */
 bool cluster_is_up(const struct cluster *c, node_id id);
 const struct raft *cluster_raft(const struct cluster *c, node_id id); /* NULL when down */
 node_id cluster_leader(const struct cluster *c); /* of the highest term; 0 = none */

@@ -9,7 +9,8 @@
 static void tell_peers(struct cluster *c, node_id id, bool is_opened)
 {
     for (node_id peer = 1; peer <= c->node_count; peer++) {
-        if (peer == id || !c->nodes[peer].is_up || c->is_cut[id][peer] || c->is_cut[peer][id]) {
+        if (peer == id || !c->nodes[peer].is_up || c->is_cut[id][peer] || c->is_cut[peer][id] ||
+            sim_is_refused(c, id, peer)) {
             continue;
         }
         sim_push(c, (struct sim_event){ .at_ms = c->now_ms + sim_between(c, 0, 3),
@@ -55,17 +56,21 @@ static struct raft *recover(struct sim_node *n)
     runs = heap_alloc((d->log.count + 1) * sizeof *runs);
     recovered.log_first_index = d->log.first;
     recovered.log_last_index = sim_log_last(&d->log);
-    recovered.committed_membership = &c->membership;
-    recovered.committed_membership_index = d->snapshot.last_index > 0 ? 1 : 0;
+    recovered.latest_membership = sim_membership_at(n, &d->log, sim_log_last(&d->log),
+                                                    &recovered.latest_membership_index);
+    recovered.committed_membership = recovered.latest_membership;
+    recovered.committed_membership_index = recovered.latest_membership_index;
+    if (recovered.latest_membership_index > d->snapshot.last_index) {
+        /* Only one may be uncommitted. */
+        recovered.committed_membership = sim_membership_at(n, &d->log,
+                                                           recovered.latest_membership_index - 1,
+                                                           &recovered.committed_membership_index);
+    }
     for (raft_index i = d->log.first; i <= sim_log_last(&d->log); i++) {
         const struct sim_entry *e = sim_log_at(&d->log, i);
 
         if (recovered.run_count == 0 || runs[recovered.run_count - 1].term != e->term) {
             runs[recovered.run_count++] = (struct raft_run){ i, e->term };
-        }
-        if (e->blob != NULL) {
-            recovered.latest_membership = &c->membership;
-            recovered.latest_membership_index = i;
         }
     }
     recovered.runs = runs;
@@ -90,7 +95,8 @@ void cluster_start(struct cluster *c, node_id id)
     n->is_turn_scheduled = false;
     tell_peers(c, id, true);
     for (node_id peer = 1; peer <= c->node_count; peer++) {
-        if (peer != id && c->nodes[peer].is_up && !c->is_cut[id][peer]) {
+        if (peer != id && c->nodes[peer].is_up && !c->is_cut[id][peer] &&
+            !sim_is_refused(c, id, peer)) {
             sim_push(c, (struct sim_event){ .at_ms = c->now_ms,
                                             .type = SIM_PEER,
                                             .node = id,
@@ -248,10 +254,9 @@ bool cluster_compact(struct cluster *c, node_id id, unsigned trailing)
         sim_log_last(&n->disk.log) < n->applied) {
         return false;
     }
+    s->membership = sim_membership_at(n, &n->log, n->applied, &s->membership_index);
     s->last_term = raft_term_at(n->raft, n->applied);
     s->last_index = n->applied;
-    s->membership = sim_keep_membership(c, raft_membership(n->raft));
-    s->membership_index = 1;
     first = n->applied + 1 > trailing ? n->applied + 1 - trailing : 1;
     first = first > n->log.first ? first : n->log.first;
     sim_log_trim(&n->log, first);

@@ -62,24 +62,36 @@ static bool is_durable_at(const struct sim_node *n, raft_index index, raft_term 
     return sim_disk_term_at(&n->disk, index) == term || n->disk.snapshot.last_index >= index;
 }
 
-/* More than half of the voters' disks, of running and of crashed nodes, hold the entry. */
+/* More than half of these voters' disks, of running and of crashed nodes, hold the entry. */
+static void check_half(struct sim_node *n, raft_index index, raft_term term, unsigned half)
+{
+    struct cluster *c = n->cluster;
+    const struct membership *m = raft_membership(n->raft);
+    unsigned held = 0;
+    unsigned voters = 0;
+
+    for (unsigned i = 0; i < m->count; i++) {
+        if ((m->members[i].flags & half) != 0) {
+            voters++;
+            held += is_durable_at(&c->nodes[m->members[i].id], index, term);
+        }
+    }
+    if (2 * held <= voters) {
+        sim_fail(c, "leader %" PRIu64 " commits %" PRIu64 "^%" PRIu64 ", durable on %u of %u",
+                 n->id, index, term, held, voters);
+    }
+}
+
 static void check_majority(struct sim_node *n, raft_index index, raft_term term)
 {
     struct cluster *c = n->cluster;
-    unsigned held = 0;
-
-    for (unsigned id = 1; id <= c->options.voter_count; id++) {
-        held += is_durable_at(&c->nodes[id], index, term);
-    }
     if (term != raft_current_term(n->raft)) {
         sim_fail(
             c, "leader %" PRIu64 " of term %" PRIu64 " commits %" PRIu64 "^%" PRIu64 " by counting",
             n->id, raft_current_term(n->raft), index, term);
     }
-    if (2 * held <= c->options.voter_count) {
-        sim_fail(c, "leader %" PRIu64 " commits %" PRIu64 "^%" PRIu64 ", durable on %u of %u",
-                 n->id, index, term, held, c->options.voter_count);
-    }
+    check_half(n, index, term, MEMBER_VOTER);
+    check_half(n, index, term, MEMBER_VOTER_OLD);
 }
 
 static void check_commit(struct sim_node *n)

@@ -124,7 +124,8 @@ void sim_disk_queue(struct sim_node *n, const struct disk_op *op)
         d->op_capacity = d->op_capacity == 0 ? 64 : 2 * d->op_capacity;
         d->ops = heap_grow(d->ops, d->op_capacity * sizeof *d->ops);
     }
-    d->ops[d->op_count++] = *op;
+    d->ops[d->op_count] = *op;
+    d->ops[d->op_count++].queued_ms = n->cluster->now_ms;
 }
 
 void sim_disk_start(struct sim_node *n)

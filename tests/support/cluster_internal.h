@@ -48,6 +48,7 @@ enum disk_op_type { DISK_HARD_STATE, DISK_TRUNCATE, DISK_APPEND, DISK_TRIM, DISK
 
 struct disk_op {
     enum disk_op_type type;
+    time_ms queued_ms;
     struct raft_hard_state hard_state;
     uint64_t generation;
     raft_index index;
@@ -116,6 +117,7 @@ struct sim_node {
     node_id id;
     bool is_up;
     unsigned boot;
+    uint64_t incarnation; /* of its disk */
     struct raft *raft;
     struct raft_effects effects;
     struct sim_log log; /* as handed to the writer */
@@ -138,8 +140,8 @@ struct cluster {
     unsigned node_count;
     struct sim_node nodes[CLUSTER_NODES_MAX + 1]; /* by id */
     bool is_cut[CLUSTER_NODES_MAX + 1][CLUSTER_NODES_MAX + 1];
-    struct membership membership;
-    struct sim_event *queue; /* binary heap */
+    struct membership membership; /* the first one */
+    struct sim_event *queue;      /* binary heap */
     size_t queue_count, queue_capacity;
     const struct sim_message *received; /* in the step in hand */
     uint64_t next_value;
@@ -173,6 +175,13 @@ raft_index sim_fit(void *context, raft_index first, raft_index last, uint64_t by
 void sim_on_trace(void *context, const char *text);
 const struct membership *sim_keep_membership(struct cluster *c, const struct membership *m);
 const struct buffer *sim_keep_blob(struct cluster *c, const struct membership *m);
+
+/* cluster_members.c */
+/* The newest membership in its snapshot or in `log` up to `index`, and its index. */
+const struct membership *sim_membership_at(const struct sim_node *n, const struct sim_log *log,
+                                           raft_index index, raft_index *ret_index);
+/* The two would refuse to talk: one knows the other under another incarnation. */
+bool sim_is_refused(const struct cluster *c, node_id a, node_id b);
 
 /* cluster_disk.c */
 void sim_disk_queue(struct sim_node *n, const struct disk_op *op);

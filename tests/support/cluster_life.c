@@ -9,8 +9,8 @@
 
 static void membership_fill(struct cluster *c)
 {
-    for (node_id id = 1; id <= c->node_count; id++) {
-        struct member m = { .id = id, .incarnation = 100 + id };
+    for (node_id id = 1; id <= c->options.voter_count + c->options.learner_count; id++) {
+        struct member m = { .id = id, .incarnation = c->nodes[id].incarnation };
 
         if (id <= c->options.voter_count) {
             m.flags = MEMBER_VOTER | MEMBER_VOTER_OLD;
@@ -35,9 +35,12 @@ struct cluster *cluster_new(const struct cluster_options *options)
     if (c->options.uncommitted_bytes_max == 0) {
         c->options.uncommitted_bytes_max = 1 << 20;
     }
-    c->node_count = options->voter_count + options->learner_count;
+    c->node_count = options->voter_count + options->learner_count + options->spare_count;
     PRE(c->node_count <= CLUSTER_NODES_MAX);
     rng_init(&c->rng, options->seed);
+    for (node_id id = 1; id <= c->node_count; id++) {
+        c->nodes[id].incarnation = 100 + id;
+    }
     membership_fill(c);
     c->committed.first = 1;
     for (node_id id = 1; id <= c->node_count; id++) {
@@ -48,7 +51,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
         n->log.first = 1;
         n->disk.log.first = 1;
         raft_effects_init(&n->effects);
-        if (options->is_bootstrapped) {
+        if (options->is_bootstrapped && cluster_is_first(c, id)) {
             struct sim_entry e = { .term = 1, .bytes = 200 };
 
             e.blob = sim_keep_blob(c, &c->membership);
@@ -127,6 +130,11 @@ time_ms cluster_now_ms(const struct cluster *c)
 unsigned cluster_size(const struct cluster *c)
 {
     return c->node_count;
+}
+
+bool cluster_is_first(const struct cluster *c, node_id id)
+{
+    return membership_find(&c->membership, id) != NULL;
 }
 
 bool cluster_is_up(const struct cluster *c, node_id id)

@@ -35,7 +35,8 @@ static void transmit(struct sim_node *n, struct sim_message *envelope)
 
     sim_check_leaving(n, envelope);
     c->message_count++;
-    if (to > c->node_count || c->is_cut[n->id][to] || sim_chance(c, c->options.drop_permille)) {
+    if (to > c->node_count || c->is_cut[n->id][to] || sim_is_refused(c, n->id, to) ||
+        sim_chance(c, c->options.drop_permille)) {
         sim_envelope_free(envelope);
         return;
     }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -270,6 +271,96 @@ static void error_texts_are_understood(void **state)
     }
 }
 
+/* ---- Events ---- */
+
+struct seen {
+    unsigned count;
+    uint64_t indexes[4];
+    char text[256];
+};
+
+static int keep_event(void *context, const struct rk_event *event)
+{
+    struct seen *s = context;
+
+    s->indexes[s->count++] = event->index;
+    snprintf(s->text, sizeof s->text, "%s %s %s %s %s %s %lld", event->kind,
+             event->path == NULL ? "-" : event->path, event->ref == NULL ? "-" : event->ref,
+             event->old_value == NULL ? "-" : event->old_value,
+             event->new_value == NULL ? "-" : event->new_value,
+             event->actor == NULL ? "-" : event->actor, (long long)event->time_ms);
+    return 0;
+}
+
+static void a_page_of_events_is_given_in_order(void **state)
+{
+    static const struct fake_step steps[] = {
+        { "EVENTS FROM 7 COUNT 2 PREFIX a",
+          "*2\r\n:9\r\n*2\r\n"
+          "*9\r\n:7\r\n:1\r\n$7\r\ncreated\r\n$1\r\na\r\n$-1\r\n$-1\r\n$1\r\ns\r\n"
+          "$-1\r\n$-1\r\n"
+          "*9\r\n:8\r\n:1\r\n$3\r\nref\r\n$1\r\na\r\n$1\r\nr\r\n$-1\r\n$1\r\nn\r\n"
+          "$2\r\nme\r\n:5\r\n",
+          false, false },
+        { "EVENTS FROM $ COUNT 1000 BLOCK ", "*2\r\n:9\r\n*0\r\n", false, false },
+        { "EVENTS FROM 1 COUNT 1000", "-COMPACTED oldest=5 gone\r\n", false, false },
+        { "EVENTS FROM 1 COUNT 1000", "*2\r\n:9\r\n*1\r\n:3\r\n", false, false },
+    };
+    struct fake_server *server = fake_server_start(steps, 4);
+    struct rk_client *client = connect_to(server);
+    struct rk_events_query query = { .from = 7, .prefix = "a", .limit = 2 };
+    struct seen seen = { 0 };
+    struct rk_error error;
+    uint64_t next = 0;
+
+    (void)state;
+    assert_int_equal(rk_events_read(client, &query, keep_event, &seen, &next, &error), RK_OK);
+    assert_int_equal(next, 9);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.indexes[0], 7);
+    assert_string_equal(seen.text, "ref a r - n me 5");
+    query = (struct rk_events_query){ .is_from_now = 1, .wait_ms = 60000 };
+    assert_int_equal(rk_events_read(client, &query, keep_event, &seen, &next, &error), RK_OK);
+    assert_int_equal(seen.count, 2);
+    query = (struct rk_events_query){ .from = 1 };
+    assert_int_equal(rk_events_read(client, &query, keep_event, &seen, &next, &error),
+                     RK_COMPACTED);
+    assert_non_null(strstr(error.message, "5"));
+    assert_int_equal(rk_events_read(client, &query, keep_event, &seen, &next, &error), RK_PROTOCOL);
+    finish(server, client);
+}
+
+static void events_that_are_gone_here_are_asked_for_elsewhere(void **state)
+{
+    static const struct fake_step gone[] = {
+        { "EVENTS FROM 1", "-COMPACTED oldest=5 gone\r\n", false, false },
+    };
+    static const struct fake_step kept[] = {
+        { "EVENTS FROM 1", "*2\r\n:9\r\n*0\r\n", false, false },
+    };
+    struct fake_server *one = fake_server_start(gone, 1);
+    struct fake_server *two = fake_server_start(kept, 1);
+    struct rk_options *options = rk_options_new();
+    const struct rk_events_query query = { .from = 1 };
+    struct rk_client *client = NULL;
+    struct rk_error error;
+    struct seen seen = { 0 };
+    char endpoints[128];
+    uint64_t next = 0;
+
+    (void)state;
+    snprintf(endpoints, sizeof endpoints, "%s,%s", fake_server_address(one),
+             fake_server_address(two));
+    assert_int_equal(rk_options_set_endpoints(options, endpoints, &error), RK_OK);
+    assert_int_equal(rk_client_open(options, &client, &error), RK_OK);
+    rk_options_free(options);
+    assert_int_equal(rk_events_read(client, &query, keep_event, &seen, &next, &error), RK_OK);
+    assert_int_equal(next, 9);
+    finish(one, client);
+    fake_server_stop(two);
+    fake_server_free(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +372,8 @@ int main(void)
         cmocka_unit_test(a_pipeline_keeps_order_and_breaks_honestly),
         cmocka_unit_test(addresses_are_parsed),
         cmocka_unit_test(error_texts_are_understood),
+        cmocka_unit_test(a_page_of_events_is_given_in_order),
+        cmocka_unit_test(events_that_are_gone_here_are_asked_for_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

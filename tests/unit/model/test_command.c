@@ -10,6 +10,7 @@
 
 #include "base/heap.h"
 #include "model/command.h"
+#include "model/ref_filter.h"
 
 #define T(text) slice_of_text(text)
 
@@ -318,6 +319,101 @@ static void an_address_over_its_bound_is_too_large(void **state)
     }
 }
 
+static void set_limits_carries_only_those_to_change(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned fields = 0; fields < 1U << LIMIT_COUNT; fields++) {
+        struct command c = { .tag = COMMAND_SET_LIMITS };
+
+        c.u.set_limits.fields = fields;
+        for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+            c.u.set_limits.values[i] = UINT64_MAX - i;
+        }
+        buffer_clear(&f->b);
+        command_encode_plain(&f->b, &c);
+        expect_canonical(f);
+        for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+            assert_int_equal(f->c.u.set_limits.values[i],
+                             (fields & 1U << i) != 0 ? UINT64_MAX - i : 0);
+        }
+    }
+    f->b.data[1] = 1U << LIMIT_COUNT;
+    assert_int_equal(decode(f), RK_PROTOCOL);
+}
+
+static void set_filter_has_bounded_rules(void **state)
+{
+    struct fixture *f = *state;
+    char pattern[FILTER_PATTERN_BYTES_MAX + 1];
+
+    memset(pattern, 'p', sizeof pattern);
+    for (uint32_t count = 0; count <= FILTER_RULES_MAX + 1; count++) {
+        struct command c = { .tag = COMMAND_SET_FILTER };
+        struct buffer rules = BUFFER_INIT;
+        struct ref_rule rule = { count % 2 == 0, slice_of(pattern, count) };
+
+        for (uint32_t i = 0; i < count; i++) {
+            ref_filter_put(&rules, &rule);
+        }
+        c.u.set_filter.count = count;
+        c.u.set_filter.rules = buffer_slice(&rules);
+        buffer_clear(&f->b);
+        command_encode_plain(&f->b, &c);
+        if (count <= FILTER_RULES_MAX) {
+            expect_canonical(f);
+        } else {
+            assert_int_equal(decode(f), RK_TOOLARGE);
+        }
+        buffer_release(&rules);
+    }
+}
+
+static void a_rule_is_bounded_and_is_one_of_two_kinds(void **state)
+{
+    struct fixture *f = *state;
+    char pattern[FILTER_PATTERN_BYTES_MAX + 1];
+
+    memset(pattern, 'p', sizeof pattern);
+    for (size_t size = FILTER_PATTERN_BYTES_MAX; size <= sizeof pattern; size++) {
+        struct ref_rule rule = { true, slice_of(pattern, size) };
+
+        buffer_clear(&f->b);
+        buffer_put_u8(&f->b, COMMAND_SET_FILTER);
+        buffer_put_u32(&f->b, 1);
+        ref_filter_put(&f->b, &rule);
+        assert_int_equal(decode(f), size > FILTER_PATTERN_BYTES_MAX ? RK_TOOLARGE : RK_OK);
+    }
+    f->b.data[5] = 2;
+    assert_int_equal(decode(f), RK_PROTOCOL);
+}
+
+static void move_primary_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct command c = { .tag = COMMAND_MOVE_PRIMARY };
+    struct buffer moves = BUFFER_INIT;
+    struct slice path, rest;
+    raft_index seen_index;
+
+    command_put_move(&moves, T("a/b.git"), 7);
+    command_put_move(&moves, T("c.git"), UINT64_MAX);
+    c.u.move_primary.storage = T("s2");
+    c.u.move_primary.count = 2;
+    c.u.move_primary.moves = buffer_slice(&moves);
+    buffer_clear(&f->b);
+    command_encode_plain(&f->b, &c);
+    expect_canonical(f);
+    assert_int_equal(decode(f), RK_OK);
+    rest = f->c.u.move_primary.moves;
+    assert_true(command_next_move(&rest, &path, &seen_index));
+    assert_true(slice_equal(path, T("a/b.git")) && seen_index == 7);
+    assert_true(command_next_move(&rest, &path, &seen_index));
+    assert_true(slice_equal(path, T("c.git")) && seen_index == UINT64_MAX);
+    assert_false(command_next_move(&rest, &path, &seen_index));
+    buffer_release(&moves);
+}
+
 static void remove_storage_comes_back(void **state)
 {
     struct fixture *f = *state;
@@ -351,7 +447,7 @@ static void tags_nobody_knows_are_unsupported(void **state)
     (void)state;
     for (unsigned tag = 0; tag < 256; tag++) {
         bool is_known = tag <= COMMAND_SET_PRIMARY ||
-                        (tag >= COMMAND_NOOP && tag <= COMMAND_OPEN_SESSION);
+                        (tag >= COMMAND_NOOP && tag <= COMMAND_MOVE_PRIMARY);
         uint8_t bytes[2] = { (uint8_t)tag, 7 };
         struct command c;
 
@@ -391,6 +487,10 @@ int main(void)
         TEST(set_storage_carries_only_the_fields_to_change),
         TEST(an_address_over_its_bound_is_too_large),
         TEST(remove_storage_comes_back),
+        TEST(set_limits_carries_only_those_to_change),
+        TEST(set_filter_has_bounded_rules),
+        TEST(move_primary_comes_back),
+        TEST(a_rule_is_bounded_and_is_one_of_two_kinds),
         TEST(replicas_are_at_most_32),
         TEST(tags_nobody_knows_are_unsupported),
         TEST(text_is_not_judged_here),

@@ -186,11 +186,34 @@ static void impossible_members_are_refused(void **state)
     expect_refused_with(FIRST_ID_OFFSET + 7, 0); /* no id */
     expect_refused_with(FIRST_ID_OFFSET + 7, 2); /* the id of the next */
     expect_refused_with(FIRST_ID_OFFSET + 7, 9); /* out of order */
-    expect_refused_with(FIRST_FLAGS_OFFSET, 4);
+    expect_refused_with(FIRST_FLAGS_OFFSET, 16);
     expect_refused_with(FIRST_FLAGS_OFFSET, 255);
     expect_refused_with(FIRST_NAME_OFFSET, NODE_NAME_BYTES_MAX + 1);
     expect_refused_with(FIRST_NAME_OFFSET + 1, '\0');
     expect_refused_with(FIRST_NAME_OFFSET + 2, '2'); /* the name of the next */
+}
+
+static void who_leaves_may_share_its_name_with_its_replacement(void **state)
+{
+    struct membership m = three_voters();
+    struct member again = make_member(9, m.members[1].name, MEMBER_PROMOTE);
+    struct buffer b = BUFFER_INIT;
+
+    (void)state;
+    assert_int_equal(membership_add(&m, &again), RK_EXISTS);
+    m.members[1].flags |= MEMBER_LEAVING;
+    assert_int_equal(membership_add(&m, &again), RK_OK);
+    assert_int_equal(membership_find_name(&m, again.name)->id, 9); /* the one that stays */
+    assert_true(membership_is_valid(&m));
+    membership_encode(&b, &m);
+    assert_int_equal(decode(&b, b.size), RK_OK);
+    m.members[1].flags &= ~(unsigned)MEMBER_LEAVING;
+    assert_false(membership_is_valid(&m));
+    assert_true(membership_remove(&m, m.members[1].id));
+    assert_false(membership_remove(&m, 77));
+    assert_true(membership_is_valid(&m));
+    assert_int_equal(m.count, 3);
+    buffer_release(&b);
 }
 
 static void a_membership_may_be_empty(void **state)
@@ -215,6 +238,7 @@ int main(void)
         cmocka_unit_test(encoded_members_come_back),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(impossible_members_are_refused),
+        cmocka_unit_test(who_leaves_may_share_its_name_with_its_replacement),
         cmocka_unit_test(a_membership_may_be_empty),
     };
 

@@ -124,6 +124,7 @@ static void a_node_that_is_no_voter_does_not_campaign_but_votes(void **state)
         m.u.append_entries.prev_log_term = 1;
         m.u.append_entries.count = 1;
         m.u.append_entries.entries = &e;
+        m.u.append_entries.leader_commit = 2; /* until then it might be taken back */
         core_receive(&c, &m);
         buffer_release(&bytes);
     }

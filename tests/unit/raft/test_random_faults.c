@@ -49,6 +49,7 @@ static struct cluster *cluster_of_seed(uint64_t seed, struct rng *rng)
     struct cluster_options options = {
         .voter_count = 1 + (unsigned)rng_below(rng, 5),
         .learner_count = (unsigned)rng_below(rng, 4) == 0,
+        .spare_count = (unsigned)rng_below(rng, 3),
         .seed = rng_next(rng),
         .election_timeout_ms = 100,
         .heartbeat_interval_ms = 10 + (time_ms)rng_below(rng, 20),
@@ -68,6 +69,9 @@ static struct cluster *cluster_of_seed(uint64_t seed, struct rng *rng)
     if (options.voter_count == 1 && rng_below(rng, 4) != 0) {
         options.voter_count = 3;
     }
+    if (options.voter_count + options.learner_count + options.spare_count > CLUSTER_NODES_MAX) {
+        options.spare_count = 1;
+    }
     if (getenv("TRACE") != NULL) {
         options.trace = on_trace;
     }
@@ -75,10 +79,13 @@ static struct cluster *cluster_of_seed(uint64_t seed, struct rng *rng)
     return cluster_new(&options);
 }
 
+enum { CHANGE_KINDS = 5 }; /* add, promote, remove, replace, transfer */
+
 struct run {
     struct cluster *c;
     struct rng rng;
     unsigned node_count;
+    uint64_t *changes; /* begun, by kind */
 };
 
 static node_id any_node(struct run *run)
@@ -123,6 +130,42 @@ static void cut_something(struct run *run)
     }
 }
 
+/* A change of the members that the leader may well refuse. */
+static void change_members(struct run *run, node_id leader)
+{
+    node_id id = any_node(run);
+    const char *why = "?";
+
+    switch (rng_below(&run->rng, 6)) {
+    case 0:
+        why = cluster_add(run->c, leader, id, rng_below(&run->rng, 3) != 0);
+        run->changes[0] += why == NULL;
+        break;
+    case 1:
+        why = cluster_promote(run->c, leader, id);
+        run->changes[1] += why == NULL;
+        break;
+    case 2:
+        why = cluster_remove(run->c, leader, id);
+        run->changes[2] += why == NULL;
+        break;
+    case 3:
+        why = cluster_replace(run->c, leader, any_node(run), id);
+        run->changes[3] += why == NULL;
+        break;
+    default:
+        why = cluster_transfer(run->c, leader, rng_below(&run->rng, 2) == 0 ? 0 : id);
+        run->changes[4] += why == NULL;
+        break;
+    }
+    if (why == NULL && rng_below(&run->rng, 6) == 0) {
+        cluster_run(run->c, cluster_now_ms(run->c) + (time_ms)rng_below(&run->rng, 60));
+        if (cluster_is_up(run->c, leader)) { /* in the middle of it */
+            cluster_crash(run->c, leader, rng_below(&run->rng, 2) == 0, true);
+        }
+    }
+}
+
 static void act(struct run *run)
 {
     time_ms now_ms = cluster_now_ms(run->c);
@@ -133,8 +176,10 @@ static void act(struct run *run)
     if (dice < 40) {
         (void)cluster_submit(run->c, leader != 0 && dice < 35 ? leader : id,
                              1 + (unsigned)rng_below(&run->rng, 12));
-    } else if (dice < 70) {
+    } else if (dice < 63) {
         cluster_read(run->c, id);
+    } else if (dice < 70) {
+        change_members(run, leader != 0 ? leader : id);
     } else if (dice < 76) {
         crash_or_start(run);
     } else if (dice < 80) {
@@ -175,8 +220,23 @@ static void bootstrap_if_empty(struct run *run)
         }
     }
     for (node_id id = 1; id <= run->node_count; id++) {
-        cluster_bootstrap(run->c, id);
+        if (cluster_is_first(run->c, id)) {
+            cluster_bootstrap(run->c, id);
+        }
     }
+}
+
+/* Every member that this leader knows has applied the goal, and no change is half done. */
+static bool has_all(const struct cluster *c, node_id leader, raft_index goal)
+{
+    const struct membership *m = raft_membership(cluster_raft(c, leader));
+
+    for (unsigned i = 0; i < m->count; i++) {
+        if (cluster_applied(c, m->members[i].id) < goal) {
+            return false;
+        }
+    }
+    return !membership_is_joint(m);
 }
 
 /* Everything works again: a leader is found, and what it takes reaches all. */
@@ -204,9 +264,7 @@ static void must_progress(struct run *run, uint64_t seed)
             goal = status.log_last_index;
         }
         is_done = goal != 0;
-        for (node_id id = 1; id <= run->node_count; id++) {
-            is_done = is_done && cluster_applied(run->c, id) >= goal;
-        }
+        is_done = is_done && leader != 0 && has_all(run->c, leader, goal);
         if (goal != 0 && !is_done && rng_below(&run->rng, 20) == 0) {
             goal = 0; /* that leader may have been deposed with our entries */
         }
@@ -219,9 +277,10 @@ static void must_progress(struct run *run, uint64_t seed)
     cluster_check_logs(run->c);
 }
 
-static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6])
+static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6],
+                         uint64_t changes[CHANGE_KINDS])
 {
-    struct run run;
+    struct run run = { .changes = changes };
     uint64_t hash;
 
     (void)snprintf(replay, sizeof replay,
@@ -232,7 +291,9 @@ static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6])
     run.node_count = cluster_size(run.c);
     cluster_start_all(run.c);
     for (node_id id = 1; id <= run.node_count; id++) {
-        cluster_bootstrap(run.c, id);
+        if (cluster_is_first(run.c, id)) {
+            cluster_bootstrap(run.c, id);
+        }
     }
     for (uint64_t i = 0; i < steps; i++) {
         act(&run);
@@ -256,22 +317,30 @@ static void nothing_is_lost_and_work_gets_done_after_any_faults(void **state)
     uint64_t seeds = number("SEEDS", 300);
     uint64_t steps = number("STEPS", 600);
     uint64_t totals[6] = { 0 };
+    uint64_t changes[CHANGE_KINDS] = { 0 };
 
     (void)state;
     for (uint64_t seed = one != 0 ? one : 1; seed <= (one != 0 ? one : seeds); seed++) {
-        (void)run_seed(seed, steps, totals);
+        (void)run_seed(seed, steps, totals, changes);
     }
     printf("# committed %" PRIu64 ", reads %" PRIu64 " (%" PRIu64 " refused), snapshots %" PRIu64
            ", elections %" PRIu64 ", messages %" PRIu64 "\n",
            totals[0], totals[1], totals[2], totals[3], totals[4], totals[5]);
+    printf("# members added %" PRIu64 ", promoted %" PRIu64 ", removed %" PRIu64
+           ", replaced %" PRIu64 ", transfers %" PRIu64 "\n",
+           changes[0], changes[1], changes[2], changes[3], changes[4]);
+    for (unsigned i = 0; i < CHANGE_KINDS && one == 0 && seeds >= 300; i++) {
+        assert_true(changes[i] > 0);
+    }
 }
 
 static void a_seed_gives_the_same_run_each_time(void **state)
 {
     uint64_t totals[6] = { 0 };
+    uint64_t changes[CHANGE_KINDS] = { 0 };
 
     (void)state;
-    assert_int_equal(run_seed(7, 200, totals), run_seed(7, 200, totals));
+    assert_int_equal(run_seed(7, 200, totals, changes), run_seed(7, 200, totals, changes));
 }
 
 int main(void)

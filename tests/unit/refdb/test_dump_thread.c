@@ -13,7 +13,7 @@
 #include "base/rng.h"
 
 #define ROUNDS 6
-#define REPOS 200
+#define REPOS 40
 #define REFS 20000
 
 struct dump_work {

@@ -45,6 +45,44 @@ static void set_primary_answers_for_each_path(void **state)
     assert_int_equal(set_primary(f, "s9", "a"), RK_NOSTORAGE);
 }
 
+static enum rk_status move_primary(struct fixture *f, const char *storage, const char *path,
+                                   raft_index seen_index)
+{
+    struct command c = { .tag = COMMAND_MOVE_PRIMARY };
+    struct buffer moves = BUFFER_INIT;
+
+    command_put_move(&moves, TEXT(path), seen_index);
+    c.u.move_primary.storage = TEXT(storage);
+    c.u.move_primary.count = 1;
+    c.u.move_primary.moves = buffer_slice(&moves);
+    buffer_clear(&f->command);
+    command_encode_plain(&f->command, &c);
+    buffer_release(&moves);
+    return fixture_apply(f);
+}
+
+static void a_primary_moves_only_to_where_all_was_seen(void **state)
+{
+    struct fixture *f = *state;
+    raft_index last;
+
+    assert_int_equal(register_repo(f, "a", "s1"), RK_OK);
+    assert_int_equal(register_repo(f, "a", "s2"), RK_OK);
+    last = repository(f, "a").last_index;
+    assert_int_equal(move_primary(f, "s2", "a", last - 1), RK_STALE);
+    assert_int_equal(f->result.items[0].current_index, last);
+    assert_slice(repository(f, "a").primary, "s1");
+    assert_int_equal(move_primary(f, "s3", "a", last), RK_NOSTORAGE);
+    assert_int_equal(move_primary(f, "s2", "none", last), RK_NOREPO);
+    assert_int_equal(move_primary(f, "s2", "a", last), RK_OK);
+    assert_slice(repository(f, "a").primary, "s2");
+    assert_int_equal(repository(f, "a").primary_epoch, f->result.index);
+    assert_int_equal(move_primary(f, "s2", "a", 0), RK_OK);
+    assert_int_equal(f->result.items[0].outcome, REFDB_ALREADY);
+    /* The move itself is a change: what was seen before it counts no more. */
+    assert_int_equal(move_primary(f, "s1", "a", last), RK_STALE);
+}
+
 static void an_id_never_means_another_repository(void **state)
 {
     struct fixture *f = *state;
@@ -226,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(the_first_storage_is_primary_and_the_second_only_a_replica),
         RULE(set_primary_answers_for_each_path),
+        RULE(a_primary_moves_only_to_where_all_was_seen),
         RULE(an_id_never_means_another_repository),
         RULE(a_late_hook_hears_removed),
         RULE(the_oldest_tombstone_goes_first),

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/limits.h"
 
 struct node *fake_node_new(struct event_base *base)
 {
@@ -10,6 +11,8 @@ struct node *fake_node_new(struct event_base *base)
 
     n->base = base;
     n->refdb = refdb_new();
+    n->events = events_new(EVENTS_BYTES_DEFAULT);
+    n->replicas = replicas_new();
     n->now_ms = 1000;
     n->status.name = "n1";
     n->status.id = 1;
@@ -54,6 +57,7 @@ void fake_node_end_write(struct node *n, size_t i, enum rk_status status)
         entry = (struct entry){ .term = 1, .index = ++n->last_index };
         entry.command = buffer_slice(&p->command);
         INVARIANT(refdb_apply(n->refdb, &entry, &result) == RK_OK);
+        events_add(n->events, 1, &result);
         done(p->context, RK_OK, 1, &result);
     } else {
         done(p->context, status, 0, NULL);
@@ -81,6 +85,8 @@ void fake_node_free(struct node *n)
     end_reads(n, RK_STOPPED);
     heap_free(n->proposals);
     refdb_free(n->refdb);
+    events_free(n->events);
+    replicas_free(n->replicas);
     heap_free(n);
 }
 
@@ -139,6 +145,16 @@ enum rk_status node_read(struct node *n, enum node_consistency consistency, raft
 const struct refdb *node_refdb(const struct node *n)
 {
     return n->refdb;
+}
+
+const struct events *node_events(const struct node *n)
+{
+    return n->events;
+}
+
+struct replicas *node_replicas(const struct node *n)
+{
+    return n->replicas;
 }
 
 bool node_take_snapshot(struct node *n)

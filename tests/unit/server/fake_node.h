@@ -26,6 +26,8 @@ struct fake_read {
 struct node {
     struct event_base *base;
     struct refdb *refdb;
+    struct events *events;
+    struct replicas *replicas;
     raft_index last_index;
     struct fake_proposal *proposals; /* not yet applied, in order */
     size_t proposal_count, proposal_capacity;

@@ -140,35 +140,92 @@ static void compaction_may_take_everything(void **state)
     assert_int_equal(storage_last_index(t->s), 21);
 }
 
+/* Chunks of 10,000 bytes, each sent twice; the receiver is opened anew before each, as after
+ * a crash. */
 static enum rk_status transfer(struct store *from, struct store *to, raft_index index,
                                raft_term term, struct snapshot_meta *meta)
 {
+    struct snapshot_source *source = NULL;
     struct snapshot_receiver *r = NULL;
     struct buffer chunk = BUFFER_INIT;
-    uint64_t file_bytes = 1;
-    enum rk_status status = snapshot_receiver_open(to->fs, to->data_dir, index, term, &r, &to->why);
+    enum rk_status status = snapshot_source_open(from->fs, from->data_dir, index, term, &source,
+                                                 &to->why);
+    uint64_t offset = 0;
 
-    while (status == RK_OK && snapshot_receiver_bytes(r) < file_bytes) {
-        uint64_t offset = snapshot_receiver_bytes(r);
+    while (status == RK_OK && offset < snapshot_source_bytes(source)) {
+        uint64_t rest = snapshot_source_bytes(source) - offset;
+        size_t size = rest < 10000 ? (size_t)rest : 10000;
 
-        buffer_clear(&chunk);
-        status = snapshot_file_read(from->fs, from->data_dir, index, term, offset, 10000, &chunk,
-                                    &file_bytes, &to->why);
+        snapshot_receiver_close(r);
+        r = NULL;
+        status = snapshot_receiver_open(to->fs, to->data_dir, snapshot_source_id(source), &r,
+                                        &to->why);
         if (status == RK_OK) {
+            assert_int_equal(snapshot_receiver_bytes(r), offset);
+            buffer_clear(&chunk);
+            assert_int_equal(snapshot_source_read(source, offset, size, &chunk, &to->why), RK_OK);
             status = snapshot_receiver_put(r, offset, buffer_slice(&chunk), &to->why);
         }
-        if (status == RK_OK && offset > 0) { /* a duplicate changes nothing */
+        if (status == RK_OK) { /* a duplicate changes nothing */
             status = snapshot_receiver_put(r, offset, buffer_slice(&chunk), &to->why);
+            offset = snapshot_receiver_bytes(r);
         }
     }
+    snapshot_source_close(source);
     buffer_release(&chunk);
     if (status == RK_OK) {
-        assert_int_equal(snapshot_receiver_put(r, file_bytes + 1, slice_of("x", 1), &to->why),
+        assert_int_equal(snapshot_receiver_put(r, offset + 1, slice_of("x", 1), &to->why),
                          RK_PROTOCOL);
         return snapshot_receiver_commit(r, any_cluster, meta, &to->why);
     }
     snapshot_receiver_abort(r);
     return status;
+}
+
+/* The file of a transfer goes on to be readable, though two newer ones have replaced it. */
+static void a_snapshot_being_sent_outlives_its_name(void **state)
+{
+    struct store *t = *state;
+    struct snapshot_source *source = NULL;
+    struct buffer before = BUFFER_INIT;
+    struct buffer after = BUFFER_INIT;
+
+    OK(case_snapshot(t, 5, 1, 50000));
+    case_read_file(t, "raft-snapshot-5-1.dat", &before);
+    OK(snapshot_source_open(t->fs, t->data_dir, 5, 1, &source, &t->why));
+    OK(case_snapshot(t, 6, 1, 1000));
+    OK(case_snapshot(t, 7, 1, 1000));
+    assert_false(case_file_exists(t, "raft-snapshot-5-1.dat"));
+    OK(snapshot_source_read(source, 0, before.size, &after, &t->why));
+    assert_int_equal(snapshot_source_bytes(source), before.size);
+    assert_memory_equal(after.data, before.data, before.size);
+    snapshot_source_close(source);
+    assert_int_equal(snapshot_source_open(t->fs, t->data_dir, 5, 1, &source, &t->why),
+                     RK_NOT_FOUND);
+    buffer_release(&before);
+    buffer_release(&after);
+}
+
+/* Bytes of one snapshot are never continued with those of another. */
+static void another_snapshot_starts_anew(void **state)
+{
+    struct store *t = *state;
+    struct snapshot_receiver *r = NULL;
+
+    OK(store_open(t));
+    OK(snapshot_receiver_open(t->fs, t->data_dir, (struct snapshot_id){ 5, 1, 77 }, &r, &t->why));
+    OK(snapshot_receiver_put(r, 0, slice_of("abc", 3), &t->why));
+    snapshot_receiver_close(r);
+    store_close(t);
+    OK(store_open(t)); /* a restart keeps it */
+    OK(snapshot_receiver_open(t->fs, t->data_dir, (struct snapshot_id){ 5, 1, 77 }, &r, &t->why));
+    assert_int_equal(snapshot_receiver_bytes(r), 3);
+    snapshot_receiver_close(r);
+    OK(snapshot_receiver_open(t->fs, t->data_dir, (struct snapshot_id){ 5, 1, 78 }, &r, &t->why));
+    assert_int_equal(snapshot_receiver_bytes(r), 0);
+    assert_false(case_file_exists(t, "raft-snapshot-5-1-000000000000004d.part"));
+    snapshot_receiver_abort(r);
+    assert_false(case_file_exists(t, "raft-snapshot-5-1-000000000000004e.part"));
 }
 
 static void a_received_snapshot_replaces_the_log(void **state)
@@ -234,25 +291,24 @@ static void a_damaged_or_foreign_transfer_is_refused(void **state)
     case_setup((void **)&to);
     OK(case_snapshot(t, 5, 1, 1000));
     case_read_file(t, "raft-snapshot-5-1.dat", &bytes);
-    OK(snapshot_receiver_open(to->fs, to->data_dir, 5, 1, &r, &t->why));
+    OK(snapshot_receiver_open(to->fs, to->data_dir, (struct snapshot_id){ 5, 1, 0 }, &r, &t->why));
     OK(snapshot_receiver_put(r, 0, buffer_slice(&bytes), &t->why));
     assert_int_equal(snapshot_receiver_commit(r, other_cluster, &meta, &t->why), RK_FOREIGN);
-    OK(snapshot_receiver_open(to->fs, to->data_dir, 6, 1, &r, &t->why));
+    OK(snapshot_receiver_open(to->fs, to->data_dir, (struct snapshot_id){ 6, 1, 0 }, &r, &t->why));
     OK(snapshot_receiver_put(r, 0, buffer_slice(&bytes), &t->why));
     assert_int_equal(snapshot_receiver_commit(r, any_cluster, &meta, &t->why), RK_CORRUPT);
     bytes.data[bytes.size / 2] ^= 1;
-    OK(snapshot_receiver_open(to->fs, to->data_dir, 5, 1, &r, &t->why));
+    OK(snapshot_receiver_open(to->fs, to->data_dir, (struct snapshot_id){ 5, 1, 0 }, &r, &t->why));
     OK(snapshot_receiver_put(r, 0, buffer_slice(&bytes), &t->why));
     assert_int_equal(snapshot_receiver_commit(r, any_cluster, &meta, &t->why), RK_CORRUPT);
     assert_false(case_file_exists(to, "raft-snapshot-5-1.dat"));
-    assert_false(case_file_exists(to, "raft-snapshot-5-1.part"));
+    assert_false(case_file_exists(to, "raft-snapshot-5-1-0000000000000000.part"));
     case_flip(t, "raft-snapshot-5-1.dat", 130);
     {
-        uint64_t file_bytes;
+        struct snapshot_source *source;
 
-        assert_int_equal(
-            snapshot_file_read(t->fs, t->data_dir, 5, 1, 0, 1000, &bytes, &file_bytes, &t->why),
-            RK_CORRUPT);
+        assert_int_equal(snapshot_source_open(t->fs, t->data_dir, 5, 1, &source, &t->why),
+                         RK_CORRUPT);
     }
     buffer_release(&bytes);
     case_teardown((void **)&to);
@@ -265,12 +321,10 @@ static void left_over_temporary_files_are_removed(void **state)
     OK(store_open(t));
     store_close(t);
     case_write_file(t, "raft-snapshot-5-1.tmp", slice_of("x", 1));
-    case_write_file(t, "raft-snapshot-5-1.part", slice_of("x", 1));
     case_write_file(t, "raft-log.tmp", slice_of("x", 1));
     case_write_file(t, "notes.tmp", slice_of("x", 1));
     OK(store_open(t));
     assert_false(case_file_exists(t, "raft-snapshot-5-1.tmp"));
-    assert_false(case_file_exists(t, "raft-snapshot-5-1.part"));
     assert_false(case_file_exists(t, "raft-log.tmp"));
     assert_true(case_file_exists(t, "notes.tmp"));
 }
@@ -279,6 +333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_snapshot_gives_back_what_was_put_in),
+        CASE(a_snapshot_being_sent_outlives_its_name),
+        CASE(another_snapshot_starts_anew),
         CASE(the_two_newest_are_kept),
         CASE(any_flipped_bit_is_found_before_the_first_byte_is_given_out),
         CASE(a_damaged_newest_snapshot_falls_back_to_the_older),

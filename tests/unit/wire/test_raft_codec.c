@@ -190,6 +190,7 @@ static struct message make_snapshot(const char *chunk, uint64_t offset, uint64_t
 
     m.u.install_snapshot.last_index = 100;
     m.u.install_snapshot.last_term = 9;
+    m.u.install_snapshot.file_id = 0x0123456789abcdef;
     m.u.install_snapshot.offset = offset;
     m.u.install_snapshot.file_bytes = file_bytes;
     m.u.install_snapshot.bytes = slice_of_text(chunk);
@@ -204,15 +205,18 @@ static void a_snapshot_chunk_comes_back_and_borrows(void **state)
 
     m.u.install_snapshot.is_last = true;
     expect_exact(f, &m);
+    assert_int_equal(f->m.u.install_snapshot.file_id, 0x0123456789abcdef);
     assert_int_equal(f->m.u.install_snapshot.offset, 10);
     assert_int_equal(f->m.u.install_snapshot.file_bytes, 15);
     assert_true(f->m.u.install_snapshot.is_last);
     assert_true(slice_equal(f->m.u.install_snapshot.bytes, slice_of_text("chunk")));
     assert_ptr_equal(f->m.u.install_snapshot.bytes.data, f->payload.data + f->payload.size - 5);
     reply.u.install_snapshot_reply.last_index = 100;
+    reply.u.install_snapshot_reply.file_id = 0xfedcba9876543210;
     reply.u.install_snapshot_reply.stored_bytes = 15;
     reply.u.install_snapshot_reply.is_installed = true;
     expect_exact(f, &reply);
+    assert_int_equal(f->m.u.install_snapshot_reply.file_id, 0xfedcba9876543210);
     assert_int_equal(f->m.u.install_snapshot_reply.stored_bytes, 15);
     assert_true(f->m.u.install_snapshot_reply.is_installed);
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What storages say they hold: soft state of this node, never guessed.  [DESIGN 3]
+ *
+ * A storage reports the digest of a repository's refs; where it equals ours, the storage had all
+ * of it as of the repository's last index.  A later change makes that index old by itself.
+ * Nothing is kept over a restart, no node tells another: storages report to each.
+ *
+ * At most REPLICA_REPORTS_MAX reports are kept; one more and all are forgotten, and come again
+ * with the storages' next round.
+ *
+ * Thread: the loop.
+ */
+#ifndef NODE_REPLICAS_H
+#define NODE_REPLICAS_H
+
+#include "base/bytes.h"
+#include "model/types.h"
+
+struct replicas;
+
+struct replicas *replicas_new(void);
+void replicas_free(struct replicas *r); /* accepts NULL */
+
+/* `seen_index`: the repository's last index as of which the storage holds all of it; 0 = it does
+ * not. */
+void replicas_report(struct replicas *r, uint64_t repository_id, struct slice storage,
+                     raft_index seen_index);
+
+/* 0 = it never said so. */
+raft_index replicas_seen(const struct replicas *r, uint64_t repository_id, struct slice storage);
+
+/* The storage lives; any report says so too. */
+void replicas_heard(struct replicas *r, struct slice storage, time_ms now_ms);
+/* It was heard within STORAGE_HEARD_MS. */
+bool replicas_is_heard(const struct replicas *r, struct slice storage, time_ms now_ms);
+
+size_t replicas_count(const struct replicas *r);
+
+#endif
