@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "cli/cli.h"
 #include "cli/git.h"
+#include "cli/hook_journal.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -47,14 +48,36 @@ static void check_version(struct doctor *d)
     heap_free(line);
 }
 
-static void check_hook(struct doctor *d)
+/* git ignores a hook that is not executable; what follows from that differs. */
+static void check_hooks(struct doctor *d)
 {
-    static const char *const words[] = { "rev-parse", "--git-path", "hooks/proc-receive", NULL };
-    char *path = git_line(d->git_dir, words, clock_monotonic_ms() + GIT_MS);
+    static const struct {
+        const char *name, *advice;
+    } hooks[] = {
+        { "hooks/proc-receive",
+          "missing or not executable, so every push is refused: run `refkeeper hook install`" },
+        { "hooks/reference-transaction",
+          "missing or not executable, so anything may change refs: run `refkeeper hook install`" },
+        { "hooks/post-receive",
+          "missing or not executable, so nobody confirms: run `refkeeper hook install`" },
+    };
 
-    tell(d, "hooks/proc-receive", path[0] != '\0' && access(path, X_OK) == 0, path,
-         "missing or not executable, so every push is refused: run `refkeeper hook install`");
-    heap_free(path);
+    for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++) {
+        const char *words[] = { "rev-parse", "--git-path", hooks[i].name, NULL };
+        char *path = git_line(d->git_dir, words, clock_monotonic_ms() + GIT_MS);
+
+        tell(d, hooks[i].name, path[0] != '\0' && access(path, X_OK) == 0, path, hooks[i].advice);
+        heap_free(path);
+    }
+}
+
+static void check_pushes(struct doctor *d)
+{
+    size_t count = hook_journal_count(d->git_dir);
+    char found[64];
+
+    snprintf(found, sizeof found, "%zu died half way", count);
+    tell(d, "pushes", count == 0, found, "run `refkeeper resolve`");
 }
 
 static void check_value(struct doctor *d, const char *key, const char *wanted, const char *advice)
@@ -110,7 +133,8 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
     }
     d.output = output_open(cli->format, OUTPUT_ROWS, columns, 4);
     check_version(&d);
-    check_hook(&d);
+    check_hooks(&d);
+    check_pushes(&d);
     check_value(&d, "receive.procreceiverefs", "refs/",
                 "pushes bypass the cluster: set it to refs/");
     check_value(&d, "receive.autogc", "false", maintenance);

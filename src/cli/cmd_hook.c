@@ -16,6 +16,7 @@
 
 #include "base/heap.h"
 #include "cli/hook.h"
+#include "cli/hook_journal.h"
 #include "cli/pkt_line.h"
 #include "cli/verbs.h"
 #include "model/oid.h"
@@ -172,10 +173,14 @@ static void decide(struct hook_push *push)
     }
     hook_check_policy(push);
     if (hook_has_state(push, HOOK_ASKED)) {
+        (void)hook_journal_write(push);
         hook_decide(push);
     }
     if (hook_has_state(push, HOOK_DECIDED)) {
         hook_apply(push);
+    }
+    if (!push->is_uncertain) {
+        hook_journal_drop(push);
     }
 }
 
@@ -186,9 +191,8 @@ static void release(struct hook_push *push)
         heap_free(push->refs[i].reason);
     }
     heap_free(push->refs);
-    heap_free(push->path);
-    heap_free(push->storage);
-    git_config_release(&push->config);
+    heap_free(push->journal);
+    hook_place_release(&push->place);
 }
 
 int cmd_hook_proc_receive(struct cli *cli, int argc, char **argv)

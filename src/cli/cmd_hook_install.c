@@ -32,7 +32,7 @@ static int set_config(struct cli *cli, const char *git_dir, const char *key, con
 }
 
 /* A script that calls this very program: it survives a PATH that does not hold it. */
-static int write_hook(struct cli *cli, const char *path)
+static int write_hook(struct cli *cli, const char *path, const char *name)
 {
     char program[PATH_MAX];
     char temporary[PATH_MAX];
@@ -54,13 +54,54 @@ static int write_hook(struct cli *cli, const char *path)
     if (file == NULL) {
         return cli_fail_text(cli, RK_IO, "write %s: %s", temporary, strerror(errno));
     }
-    fprintf(file, "#!/bin/sh\nexec '%s' hook proc-receive\n", program);
+    fprintf(file, "#!/bin/sh\nexec '%s' hook %s \"$@\"\n", program, name);
     is_ok = fchmod(fileno(file), 0755) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
     is_ok = fclose(file) == 0 && is_ok;
     if (!is_ok || rename(temporary, path) != 0) {
         return cli_fail_text(cli, RK_IO, "write %s: %s", path, strerror(errno));
     }
     return 0;
+}
+
+/* Whether a hook of somebody else is there. */
+static bool is_foreign(const char *path, const char *name)
+{
+    char text[4096], wanted[64];
+    FILE *file = fopen(path, "r");
+    size_t size;
+
+    if (file == NULL) {
+        return false;
+    }
+    size = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    text[size] = '\0';
+    snprintf(wanted, sizeof wanted, " hook %s", name);
+    return strstr(text, wanted) == NULL;
+}
+
+/* proc-receive last: until then pushes go on as before. */
+static int write_hooks(struct cli *cli, const char *folder, bool keeps_foreign)
+{
+    static const char *const names[] = { "post-receive", "reference-transaction", "proc-receive" };
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < sizeof names / sizeof names[0]; i++) {
+        char path[PATH_MAX];
+
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path) {
+            return cli_fail_text(cli, RK_BADARG, "the path of the hooks is too long: %s", folder);
+        }
+        if (!is_foreign(path, names[i])) {
+            code = write_hook(cli, path, names[i]);
+        } else if (!keeps_foreign) {
+            code = cli_fail_text(cli, RK_EXISTS,
+                                 "%s is there already: call `refkeeper hook %s` from it, with its "
+                                 "arguments and input, and use --keep-hooks",
+                                 path, names[i]);
+        }
+    }
+    return code;
 }
 
 /* The hooks directory git looks into, made if it is not there. */
@@ -106,15 +147,15 @@ int cmd_hook_install(struct cli *cli, int argc, char **argv)
 {
     char *repo = NULL, *storage = NULL;
     char id[24];
-    bool has_no_id = false;
+    bool has_no_id = false, keeps_foreign = false;
     const struct flag flags[] = { { "repo", FLAG_TEXT, &repo },
                                   { "storage", FLAG_TEXT, &storage },
-                                  { "no-id", FLAG_BOOL, &has_no_id } };
-    char path[PATH_MAX];
+                                  { "no-id", FLAG_BOOL, &has_no_id },
+                                  { "keep-hooks", FLAG_BOOL, &keeps_foreign } };
     char *hooks;
     int code;
 
-    if (cli_parse(cli, argc, argv, flags, 3, 1, 1) < 0) {
+    if (cli_parse(cli, argc, argv, flags, 4, 1, 1) < 0) {
         return EXIT_USAGE;
     }
     if (repo == NULL || storage == NULL || cli->endpoints == NULL) {
@@ -125,10 +166,9 @@ int cmd_hook_install(struct cli *cli, int argc, char **argv)
         return EXIT_OTHER;
     }
     code = has_no_id ? 0 : find_id(cli, repo, id);
-    /* The hook first: with receive.procReceiveRefs and no hook every push is refused. */
+    /* The hooks first: with receive.procReceiveRefs and no proc-receive every push is refused. */
     if (code == 0) {
-        snprintf(path, sizeof path, "%s/proc-receive", hooks);
-        code = write_hook(cli, path);
+        code = write_hooks(cli, hooks, keeps_foreign);
     }
     heap_free(hooks);
     {

@@ -44,19 +44,36 @@ static void split_lines(struct git_refs *refs)
     }
 }
 
-enum rk_status git_refs_read(struct git_refs *refs, const char *git_dir, int64_t deadline_ms,
-                             struct errmsg *why)
+enum rk_status git_refs_read_some(struct git_refs *refs, const char *git_dir,
+                                  const char *const *names, int64_t deadline_ms, struct errmsg *why)
 {
-    static const char *const words[] = { "for-each-ref",
-                                         "--format=%(objectname) %(refname) %(symref)", NULL };
+    static const char *const ask[] = { "for-each-ref",
+                                       "--format=%(objectname) %(refname) %(symref)" };
+    size_t count = 0;
+    const char **words;
     enum rk_status status;
 
+    while (names[count] != NULL) {
+        count++;
+    }
+    words = heap_alloc((count + 3) * sizeof *words);
+    memcpy(words, ask, sizeof ask);
+    memcpy(words + 2, names, (count + 1) * sizeof *words);
     *refs = (struct git_refs){ .text = BUFFER_INIT };
     status = git_run(git_dir, words, SLICE_NONE, deadline_ms, &refs->text, NULL, why);
     if (status == RK_OK) {
         split_lines(refs);
     }
+    heap_free(words);
     return status;
+}
+
+enum rk_status git_refs_read(struct git_refs *refs, const char *git_dir, int64_t deadline_ms,
+                             struct errmsg *why)
+{
+    static const char *const all[] = { NULL };
+
+    return git_refs_read_some(refs, git_dir, all, deadline_ms, why);
 }
 
 void git_refs_release(struct git_refs *refs)

@@ -26,6 +26,11 @@ struct git_refs {
  */
 enum rk_status git_refs_read(struct git_refs *refs, const char *git_dir, int64_t deadline_ms,
                              struct errmsg *why) MUST_USE;
+
+/* The same for refs named exactly; `names` ends with NULL.  What lies below a name comes too. */
+enum rk_status git_refs_read_some(struct git_refs *refs, const char *git_dir,
+                                  const char *const *names, int64_t deadline_ms,
+                                  struct errmsg *why) MUST_USE;
 void git_refs_release(struct git_refs *refs);
 
 /* The object id of a ref in hex, NULL when there is no such ref. */

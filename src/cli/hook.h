@@ -4,6 +4,7 @@
  *
  *   read the conversation -> hook_setup    who and where: repository, storage, epoch, cluster
  *                         -> hook_policy   what git itself would refuse
+ *                         -> hook_journal  a note of what is about to be done
  *                         -> hook_decide   the cluster: compare-and-swap of every ref
  *                         -> hook_apply    the disk, with old values; or take the decision back
  *                         -> answer ok or ng per ref
@@ -19,7 +20,10 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
-#include "cli/git.h"
+#include "cli/hook_place.h"
+
+/* In the environment of our own update-ref: its changes are decided.  [hook_guard.c] */
+#define HOOK_TOKEN "REFKEEPER_DECIDED"
 
 #define HOOK_CLUSTER_MS 10000 /* for the decision */
 #define HOOK_DISK_MS 10000    /* for the disk after it */
@@ -48,12 +52,12 @@ struct hook_push {
     size_t count, capacity;
     bool is_atomic;
     bool has_options; /* negotiated */
-    struct git_config config;
     /* hook_setup */
-    struct rk_client *client;
-    char *path, *storage;
+    struct hook_place place;
     struct rk_write write; /* epoch, id, storage, actor */
     uint64_t index;        /* that decided; of the last chunk */
+    bool is_uncertain;     /* some outcome is UNKNOWN, or the disk lacks what was decided */
+    char *journal;         /* hook_journal.h; NULL = none */
 };
 
 /* ---- Steps.  Each leaves refused refs with their reason ---- */

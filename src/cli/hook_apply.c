@@ -155,12 +155,13 @@ static void tell_unknown(const struct work *w, struct hook_ref *ref, const struc
 {
     char *why = ref->reason;
 
+    w->push->is_uncertain = true;
     ref->reason = NULL;
     hook_refuse(ref,
                 "refkeeper: outcome UNKNOWN: the cluster accepted it at log index %" PRIu64
                 ", the storage's disk refused it (%s), and taking it back failed (%s); run "
-                "`refkeeper verify %s` on storage %s",
-                w->push->index, why, error->message, w->push->path, w->push->storage);
+                "`refkeeper resolve %s` on storage %s",
+                w->push->index, why, error->message, w->push->place.path, w->push->place.storage);
     heap_free(why);
 }
 
@@ -180,9 +181,9 @@ static void revert(struct work *w)
         }
     }
     if (count > 0) {
-        rk_client_set_timeout_ms(w->push->client, HOOK_REVERT_MS);
-        (void)rk_ref_txn(w->push->client, w->push->path, w->push->is_atomic, changes, count,
-                         &w->push->write, &results, &error);
+        rk_client_set_timeout_ms(w->push->place.client, HOOK_REVERT_MS);
+        (void)rk_ref_txn(w->push->place.client, w->push->place.path, w->push->is_atomic, changes,
+                         count, &w->push->write, &results, &error);
     }
     for (size_t i = 0; i < count; i++) {
         if (results != NULL && rk_ref_results_get(results, i, &error) == RK_OK) {
@@ -228,7 +229,7 @@ void hook_apply(struct hook_push *push)
         }
         w.deletions = pass == 0 ? w.count : w.deletions;
     }
-    snprintf(w.index_text, sizeof w.index_text, "REFKEEPER_DECIDED=%" PRIu64, push->index);
+    snprintf(w.index_text, sizeof w.index_text, HOOK_TOKEN "=%" PRIu64, push->index);
     if (w.count > 0) {
         if (push->is_atomic) {
             apply_range(&w, 0, w.count);

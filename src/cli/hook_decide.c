@@ -15,18 +15,18 @@ struct chunk {
 };
 
 /* What the pusher reads. */
-static void refuse_with(const struct hook_push *push, struct hook_ref *ref,
-                        const struct rk_error *e)
+static void refuse_with(struct hook_push *push, struct hook_ref *ref, const struct rk_error *e)
 {
     switch (e->status) {
     case RK_UNKNOWN:
+        push->is_uncertain = true;
         hook_refuse(ref,
                     "refkeeper: outcome UNKNOWN: the cluster did not answer in time and may have "
                     "accepted it; fetch and look before pushing again");
         break;
     case RK_FENCED:
         hook_refuse(ref, "refkeeper: storage %s is not the primary of %s any more; push again",
-                    push->storage, push->path);
+                    push->place.storage, push->place.path);
         break;
     case RK_CONFLICT:
     case RK_EXISTS:
@@ -64,8 +64,8 @@ static void send(struct hook_push *push, struct chunk *chunk)
     if (chunk->count == 0) {
         return;
     }
-    status = rk_ref_txn(push->client, push->path, push->is_atomic, chunk->changes, chunk->count,
-                        &push->write, &results, &error);
+    status = rk_ref_txn(push->place.client, push->place.path, push->is_atomic, chunk->changes,
+                        chunk->count, &push->write, &results, &error);
     apply_results(push, chunk, results, &error);
     if (push->is_atomic && status != RK_OK) {
         /* Those that would have worked were not done either. */

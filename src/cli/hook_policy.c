@@ -212,7 +212,7 @@ void hook_check_policy(struct hook_push *push)
 {
     struct policy p = { .is_bare = true };
 
-    read_policy(&p, &push->config);
+    read_policy(&p, &push->place.config);
     for (size_t i = 0; i < push->count; i++) {
         if (push->refs[i].state == HOOK_ASKED) {
             check(&p, &push->refs[i]);

@@ -11,19 +11,10 @@
 
 #include "base/heap.h"
 #include "cli/hook.h"
-#include "sys/clock.h"
 
 static char *copy(const char *text)
 {
     return heap_copy_text(text, strlen(text));
-}
-
-/* The environment's word, else the configuration's, else NULL. */
-static const char *find(const struct hook_push *push, const char *variable, const char *key)
-{
-    const char *value = getenv(variable);
-
-    return value != NULL && value[0] != '\0' ? value : git_config_get(&push->config, key);
 }
 
 /* Who pushes: what the front end authenticated, else the account and where it came from. */
@@ -56,44 +47,10 @@ static char *find_actor(void)
     return copy(text);
 }
 
-static bool open_client(struct hook_push *push)
-{
-    static const struct {
-        const char *variable, *key;
-    } files[] = {
-        { "REFKEEPER_CACERT", "refkeeper.cacert" },
-        { "REFKEEPER_CERT", "refkeeper.cert" },
-        { "REFKEEPER_KEY", "refkeeper.key" },
-    };
-    struct cli *cli = push->cli;
-    char **places[] = { &cli->ca_file, &cli->cert_file, &cli->key_file };
-    const char *endpoints = find(push, "REFKEEPER_ENDPOINTS", "refkeeper.endpoints");
-    struct rk_error error;
-
-    if (endpoints == NULL) {
-        hook_refuse_all(push, "refkeeper: not configured: set refkeeper.endpoints");
-        return false;
-    }
-    for (size_t i = 0; i < 3; i++) {
-        const char *value = find(push, files[i].variable, files[i].key);
-
-        heap_free(*places[i]);
-        *places[i] = value == NULL ? NULL : copy(value);
-    }
-    cli->timeout_ms = HOOK_CLUSTER_MS;
-    cli->client = cli_client_of(cli, endpoints, &error);
-    push->client = cli->client;
-    if (push->client == NULL) {
-        hook_refuse_all(push, "refkeeper: %s", error.message);
-        return false;
-    }
-    return true;
-}
-
 /* Epoch and id, from the environment or the cluster's route.  False: all were refused. */
 static bool find_epoch(struct hook_push *push)
 {
-    const char *id = find(push, "REFKEEPER_ID", "refkeeper.id");
+    const char *id = hook_place_find(&push->place, "REFKEEPER_ID", "refkeeper.id");
     const char *epoch = getenv("REFKEEPER_EPOCH");
     struct rk_reply *map = NULL;
     struct rk_error error;
@@ -113,7 +70,7 @@ static bool find_epoch(struct hook_push *push)
         }
         return true;
     }
-    if (rk_route(push->client, push->path, 1, NULL, &map, &error) != RK_OK) {
+    if (rk_route(push->place.client, push->place.path, 1, NULL, &map, &error) != RK_OK) {
         hook_refuse_all(push, "refkeeper: %s", error.message);
         return false;
     }
@@ -128,25 +85,14 @@ static bool find_epoch(struct hook_push *push)
 bool hook_setup(struct hook_push *push)
 {
     struct errmsg why = ERRMSG_INIT;
-    const char *path, *storage;
 
-    if (git_config_read(&push->config, NULL, clock_monotonic_ms() + HOOK_DISK_MS, &why) != RK_OK) {
+    if (hook_place_open(&push->place, push->cli, HOOK_CLUSTER_MS, &why) != RK_OK) {
         hook_refuse_all(push, "refkeeper: %s", why.text);
         return false;
     }
-    path = find(push, "REFKEEPER_REPO", "refkeeper.path");
-    storage = find(push, "REFKEEPER_STORAGE", "refkeeper.storage");
-    if (path == NULL || storage == NULL) {
-        hook_refuse_all(push,
-                        "refkeeper: not configured: set %s (`refkeeper hook install` does it)",
-                        path == NULL ? "refkeeper.path" : "refkeeper.storage");
-        return false;
-    }
-    push->path = copy(path);
-    push->storage = copy(storage);
-    push->write.storage = push->storage;
+    push->write.storage = push->place.storage;
     heap_free(push->cli->actor);
     push->cli->actor = find_actor();
     push->write.actor = push->cli->actor;
-    return open_client(push) && find_epoch(push);
+    return find_epoch(push);
 }

@@ -333,6 +333,14 @@ void output_end_row(struct output *o)
     o->row = NULL;
 }
 
+int output_flush(struct output *o)
+{
+    if (!is_json(o) && o->row_count > 0) {
+        flush_rows(o);
+    }
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -1;
+}
+
 int output_close(struct output *o)
 {
     if (o->rows != NULL) {

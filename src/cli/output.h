@@ -40,6 +40,8 @@ void output_bool(struct output *o, int value);
 /* A cell from a reply: arrays become JSON arrays, or words separated by commas. */
 void output_reply(struct output *o, const struct rk_reply *reply);
 void output_end_row(struct output *o);
+/* Prints the rows so far, for a table that goes on; -1 when stdout took no more. */
+int output_flush(struct output *o);
 /* Prints what is left; returns 0, or -1 when stdout took no more. */
 int output_close(struct output *o);
 

@@ -50,9 +50,12 @@ const struct verb cli_verbs[] = {
       "Makes STORAGE the primary of each repository.\n"
       "  --force REASON        also where it was not seen complete: updates may be lost\n",
       cmd_primary_set },
-    { "route", "PATH [--write] [--stale] [--ssh CMD]",
+    { "route", "PATH [--write] [--stale] | --ssh COMMAND [--local STORAGE --root DIR] [--print]",
       "Says where to send a fetch, or with --write a push.\n"
-      "  --ssh CMD             becomes CMD with the primary's ssh address as argument\n",
+      "  --ssh COMMAND         what a git client asked for over ssh: runs it at the primary\n"
+      "  --local STORAGE --root DIR\n"
+      "                        this machine is that storage: there, git runs here, below DIR\n"
+      "  --print               only says what it would run\n",
       cmd_route },
     { "member list", "", "Lists the nodes of the cluster.\n", cmd_member_list },
     { "hook proc-receive", "",
@@ -61,21 +64,51 @@ const struct verb cli_verbs[] = {
       "REFKEEPER_STORAGE, else refkeeper.storage; cluster: REFKEEPER_ENDPOINTS, else\n"
       "refkeeper.endpoints; epoch: REFKEEPER_EPOCH, HTTP_X_GIT_EPOCH, else the cluster's route.\n",
       cmd_hook_proc_receive },
-    { "hook install", "GIT_DIR --repo PATH --storage S --endpoints H:P,... [--no-id]",
-      "Puts a repository on this machine under the cluster's decision: writes\n"
-      "hooks/proc-receive, sets receive.procReceiveRefs and the refkeeper.* keys, turns\n"
-      "automatic maintenance off.\n"
-      "  --no-id               do not ask the cluster for the repository's id\n",
+    { "hook reference-transaction", "STATE",
+      "Guards a storage: git calls it as hooks/reference-transaction.  [githooks(5)]\n"
+      "A ref may change only to what the cluster has; git's own maintenance passes.\n",
+      cmd_hook_reference_transaction },
+    { "hook post-receive", "",
+      "Looks whether a finished push is on disk: hooks/post-receive.  [githooks(5)]\n",
+      cmd_hook_post_receive },
+    { "hook install",
+      "GIT_DIR --repo PATH --storage S --endpoints H:P,... [--no-id] [--keep-hooks]",
+      "Puts a repository on this machine under the cluster's decision: writes the hooks\n"
+      "proc-receive, reference-transaction and post-receive, sets receive.procReceiveRefs and\n"
+      "the refkeeper.* keys, turns automatic maintenance off.\n"
+      "  --no-id               do not ask the cluster for the repository's id\n"
+      "  --keep-hooks          leave hooks of other origin as they are, instead of refusing\n",
       cmd_hook_install },
     { "import", "PATH STORAGE GIT_DIR [--force]",
       "Teaches the cluster the refs of a repository on this machine; creates or adopts PATH.\n"
       "May be started again at any time.  Exit code 4 when refs have other values there.\n"
       "  --force               the disk's values win over the cluster's\n",
       cmd_import },
+    { "resolve", "PATH GIT_DIR [--dry-run] [--delete] [--revert]",
+      "Brings the refs on this disk to what the cluster decided.  Exit code 4 when differences\n"
+      "stay.\n"
+      "  --dry-run             only says what it would do\n"
+      "  --delete              also deletes refs that only the disk has\n"
+      "  --revert              where objects are missing here: takes the cluster back to the\n"
+      "                        disk's value\n",
+      cmd_resolve },
     { "verify", "PATH GIT_DIR [--stale]",
       "Names every ref whose value on disk is not the cluster's.  Exit code 4 if there are any.\n"
       "  --stale               compares with the copy of the node that answers\n",
       cmd_verify },
+    { "watch", "[--from INDEX] [--prefix P] [--count N] [--once]",
+      "Prints every change as it is applied, without gaps, through whichever node answers.\n"
+      "  --from INDEX          begins there, 0 = the oldest kept (from now on)\n"
+      "  --prefix P            only paths that begin so\n"
+      "  --count N             ends after N changes, with the whole of the last index\n"
+      "  --once                ends when all there is was printed\n",
+      cmd_watch },
+    { "history", "PATH [REF]",
+      "Lists the changes of a repository, or of one ref, as far as they are kept.\n", cmd_history },
+    { "undo", "INDEX",
+      "Takes the ref changes of a log index back, all or none: refused when one of the refs has\n"
+      "moved since.  While the events of that index are kept.\n" WRITE_HELP,
+      cmd_undo },
     { "bench", "[--clients N] [--connections N] [--pipeline N] [--reads PERCENT] [--duration D]",
       "Measures compare-and-swap updates, and reads, in a repository made for it.\n"
       "  --clients N           each has one request in flight, or --pipeline many (64)\n"

@@ -9,8 +9,11 @@ int cmd_bench(struct cli *cli, int argc, char **argv);
 int cmd_completion(struct cli *cli, int argc, char **argv);
 int cmd_doctor(struct cli *cli, int argc, char **argv);
 int cmd_fsck(struct cli *cli, int argc, char **argv);
+int cmd_history(struct cli *cli, int argc, char **argv);
 int cmd_hook_install(struct cli *cli, int argc, char **argv);
+int cmd_hook_post_receive(struct cli *cli, int argc, char **argv);
 int cmd_hook_proc_receive(struct cli *cli, int argc, char **argv);
+int cmd_hook_reference_transaction(struct cli *cli, int argc, char **argv);
 int cmd_import(struct cli *cli, int argc, char **argv);
 int cmd_log_dump(struct cli *cli, int argc, char **argv);
 int cmd_member_list(struct cli *cli, int argc, char **argv);
@@ -28,12 +31,15 @@ int cmd_repo_rename(struct cli *cli, int argc, char **argv);
 int cmd_repo_set_head(struct cli *cli, int argc, char **argv);
 int cmd_repo_show(struct cli *cli, int argc, char **argv);
 int cmd_repo_thaw(struct cli *cli, int argc, char **argv);
+int cmd_resolve(struct cli *cli, int argc, char **argv);
 int cmd_route(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_storage_list(struct cli *cli, int argc, char **argv);
 int cmd_storage_remove(struct cli *cli, int argc, char **argv);
 int cmd_storage_set(struct cli *cli, int argc, char **argv);
+int cmd_undo(struct cli *cli, int argc, char **argv);
 int cmd_verify(struct cli *cli, int argc, char **argv);
 int cmd_version(struct cli *cli, int argc, char **argv);
+int cmd_watch(struct cli *cli, int argc, char **argv);
 
 #endif

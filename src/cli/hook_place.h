@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a hook stands: which repository, on which storage, under which cluster.  [DESIGN 9] */
+#ifndef CLI_HOOK_PLACE_H
+#define CLI_HOOK_PLACE_H
+
+#include "cli/cli.h"
+#include "cli/git.h"
+
+struct hook_place {
+    struct git_config config;
+    struct rk_client *client; /* belongs to the cli */
+    char *path, *storage;
+};
+
+/*
+ * Reads the environment and the repository's configuration and opens a client whose calls end
+ * after `timeout_ms`.  Errors: CONFIG (says what to set), IO, TIMED_OUT.
+ */
+enum rk_status hook_place_open(struct hook_place *place, struct cli *cli, int64_t timeout_ms,
+                               struct errmsg *why) MUST_USE;
+void hook_place_release(struct hook_place *place);
+
+/* The environment's word, else the configuration's, else NULL. */
+const char *hook_place_find(const struct hook_place *place, const char *variable, const char *key);
+
+#endif
