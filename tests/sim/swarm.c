@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a seed is made of: runs that differ find more than runs that average [swarm testing]. */
+#include "base/limits.h"
+#include "base/rng.h"
+#include "sim/faults.h"
+
+static const struct {
+    const char *name, *text;
+} names[] = {
+#define FAULT_NAME(NAME, text) { #NAME, text },
+    FAULT_LIST(FAULT_NAME)
+#undef FAULT_NAME
+};
+
+const char *fault_name(enum fault fault)
+{
+    return names[fault].name;
+}
+
+const char *fault_text(enum fault fault)
+{
+    return names[fault].text;
+}
+
+static int64_t pick(struct rng *rng, const int64_t *values, unsigned count)
+{
+    return values[rng_below(rng, count)];
+}
+
+#define PICK(rng, ...)                                                                             \
+    pick((rng), (const int64_t[]){ __VA_ARGS__ },                                                  \
+         sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
+
+static void draw_network(struct swarm *s, struct rng *rng)
+{
+    s->latency_us_min = PICK(rng, 50, 200, 1000);
+    s->latency_us_max = s->latency_us_min * PICK(rng, 2, 5, 20);
+    s->delay_us_max = PICK(rng, 20000, 200000, 3000000);
+    s->delay_permille = s->is_on[FAULT_DELAY] ? (unsigned)PICK(rng, 1, 10, 50) : 0;
+    s->loss_permille = s->is_on[FAULT_LOSS] ? (unsigned)PICK(rng, 1, 10, 100) : 0;
+    s->duplication_permille = s->is_on[FAULT_DUPLICATION] ? (unsigned)PICK(rng, 1, 20, 200) : 0;
+    s->reorder_permille = s->is_on[FAULT_REORDER] ? (unsigned)PICK(rng, 1, 20, 100) : 0;
+    s->corruption_permille = s->is_on[FAULT_CORRUPTION] ? 1 : 0;
+}
+
+void swarm_draw(struct swarm *s, uint64_t seed)
+{
+    struct rng stream;
+    struct rng *rng = &stream;
+    unsigned share;
+
+    rng_init(rng, seed ^ 0x5bd1e995);
+    share = (unsigned)PICK(rng, 100, 300, 500, 700);
+    for (unsigned i = 0; i < FAULT_COUNT; i++) {
+        s->is_on[i] = rng_below(rng, 1000) < share;
+    }
+    s->machine_count = (unsigned)PICK(rng, 1, 3, 3, 3, 3, 3, 5, 5);
+    draw_network(s, rng);
+    s->disk_us_min = PICK(rng, 100, 200, 1000);
+    s->disk_us_max = s->disk_us_min * PICK(rng, 2, 4, 20);
+    s->fault_us_mean = PICK(rng, 400, 1500, 4000) * 1000;
+    s->election_timeout_ms = PICK(rng, 150, 300, 1000, 1000);
+    s->heartbeat_interval_ms = s->election_timeout_ms / PICK(rng, 5, 10);
+    s->log_compact_bytes = (uint64_t)PICK(rng, 20, 100, 1000) * KIB;
+    s->snapshot_interval_ms = PICK(rng, 5000, 30000, 600000);
+    s->trailing_entries = (uint64_t)PICK(rng, 10, 100, 1000);
+    s->client_count = (unsigned)PICK(rng, 3, 5, 8);
+    s->think_us_max = PICK(rng, 100, 400, 1500) * 1000;
+    s->key_count = (unsigned)PICK(rng, 2, 4, 10);
+    s->seconds = PICK(rng, 60, 120, 240);
+}
