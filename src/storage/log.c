@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "storage/storage_internal.h"
 
 void index_record_encode(uint8_t *out, raft_index index, uint64_t offset, uint32_t size)
@@ -203,6 +204,20 @@ static enum rk_status log_note_term(struct storage *s, struct errmsg *why)
     return state_save(s, why);
 }
 
+static int log_datasync(struct storage *s)
+{
+    int error;
+
+    if (TOOTH(ACK_BEFORE_SYNC)) {
+        return 0;
+    }
+    error = s->fs->ops->datasync(s->fs, s->files->log);
+    if (TOOTH(SYNC_RETRIED) && error != 0) {
+        error = s->fs->ops->datasync(s->fs, s->files->log);
+    }
+    return error;
+}
+
 enum rk_status storage_sync(struct storage *s, struct errmsg *why)
 {
     enum rk_status status = storage_check_latch(s, why);
@@ -212,7 +227,7 @@ enum rk_status storage_sync(struct storage *s, struct errmsg *why)
     if (status != RK_OK || s->synced.index == s->tail.index) {
         return status;
     }
-    error = s->fs->ops->datasync(s->fs, s->files->log);
+    error = log_datasync(s);
     if (error != 0) {
         return storage_fail(s, error, why, "sync", LOG_NAME);
     }

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "storage/storage_internal.h"
 #include "sys/entropy.h"
 
@@ -217,6 +218,10 @@ static enum rk_status open_steps(struct storage *s, const struct storage_options
         status = snapshot_join_log(s, recovered, why);
     }
     if (status == RK_OK && !s->is_read_only) {
+        if (TOOTH(TERM_FORGOTTEN)) {
+            s->record.state.current_term = 0;
+            s->record.state.voted_for = 0;
+        }
         s->record.flags = 0;
         s->record.state.boot_count++;
         status = state_save(s, why);

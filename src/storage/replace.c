@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "storage/storage_internal.h"
 
 #define COPY_BYTES (1 * MIB)
@@ -149,6 +150,9 @@ static enum rk_status announce(struct replacement *r, struct errmsg *why)
     record->checkpoint = checkpoint_of(&r->s->synced);
     record->pending_base = (struct log_base){ r->base.index, r->base.term };
     record->pending_checkpoint = checkpoint_of(&r->tail);
+    if (TOOTH(INDEX_APART_FROM_STATE)) {
+        return RK_OK;
+    }
     return state_save(r->s, why);
 }
 
@@ -160,7 +164,7 @@ static enum rk_status rename_files(struct storage *s, struct errmsg *why)
     if (error == 0) {
         error = ops->rename(s->fs, s->dir, INDEX_TMP_NAME, INDEX_NAME);
     }
-    if (error == 0) {
+    if (error == 0 && !TOOTH(DIRECTORY_NOT_SYNCED)) {
         error = ops->sync_dir(s->fs, s->dir);
     }
     return error == 0 ? RK_OK : storage_fail(s, error, why, "rename", LOG_TMP_NAME);

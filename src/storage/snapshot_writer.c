@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "storage/snapshot_file.h"
 #include "storage/storage_internal.h"
 
@@ -215,11 +216,11 @@ enum rk_status snapshot_writer_commit(struct snapshot_writer *w, struct errmsg *
         snapshot_writer_abort(w);
         return status;
     }
-    error = ops->datasync(w->fs, w->file);
+    error = TOOTH(LOG_CUT_BEFORE_SNAPSHOT) ? 0 : ops->datasync(w->fs, w->file);
     if (error == 0) {
         error = ops->rename(w->fs, w->dir, w->tmp_name, w->name);
     }
-    if (error == 0) {
+    if (error == 0 && !TOOTH(DIRECTORY_NOT_SYNCED)) {
         error = ops->sync_dir(w->fs, w->dir);
     }
     status = error == 0 ? snapshot_prune(w->fs, w->dir, why)

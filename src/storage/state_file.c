@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "storage/storage_internal.h"
 
 #define STATE_HEAD_BYTES 32
@@ -226,7 +227,10 @@ static int write_slot(struct storage *s, fs_handle file, unsigned slot, struct s
     int error = s->fs->ops->write(s->fs, file, (uint64_t)slot * STATE_SLOT_BYTES, bytes.data,
                                   bytes.size);
 
-    return error != 0 ? error : s->fs->ops->datasync(s->fs, file);
+    if (error != 0 || TOOTH(VOTE_NOT_SYNCED)) {
+        return error;
+    }
+    return s->fs->ops->datasync(s->fs, file);
 }
 
 static int write_both_padded(struct storage *s, fs_handle file, struct buffer *bytes)

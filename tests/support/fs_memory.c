@@ -58,6 +58,7 @@ struct fs_memory {
     struct handle handles[HANDLES_MAX];
     uint64_t space;
     bool cannot_allocate;
+    bool fails_next_sync;
 };
 
 static struct fs_memory *memory_of(struct fs *fs)
@@ -375,6 +376,13 @@ static int memory_allocate(struct fs *fs, fs_handle file, uint64_t offset, uint6
 
 static int memory_datasync(struct fs *fs, fs_handle file)
 {
+    struct fs_memory *m = memory_of(fs);
+
+    if (m->fails_next_sync) {
+        m->fails_next_sync = false;
+        inode_clean(inode_of(fs, file));
+        return EIO;
+    }
     inode_sync(inode_of(fs, file));
     return 0;
 }
@@ -538,6 +546,11 @@ size_t fs_memory_open_handles(const struct fs_memory *m)
 void fs_memory_set_can_allocate(struct fs_memory *m, bool can_allocate)
 {
     m->cannot_allocate = !can_allocate;
+}
+
+void fs_memory_fail_next_sync(struct fs_memory *m)
+{
+    m->fails_next_sync = true;
 }
 
 void fs_memory_set_space(struct fs_memory *m, uint64_t bytes)

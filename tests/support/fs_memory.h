@@ -34,6 +34,10 @@ size_t fs_memory_open_handles(const struct fs_memory *m);
 /* Whether allocate() works or says ENOTSUP; it works at first. */
 void fs_memory_set_can_allocate(struct fs_memory *m, bool can_allocate);
 
+/* As kernels do it: the next datasync gets EIO and what it should have written counts as clean,
+ * so that a second one succeeds without having written it. */
+void fs_memory_fail_next_sync(struct fs_memory *m);
+
 /* Bytes free before a write or allocation gets ENOSPC; UINT64_MAX at first. */
 void fs_memory_set_space(struct fs_memory *m, uint64_t bytes);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of script.c is stopped at each single call of the file table - before it, after
- * it, in the middle of a write - and the machine dies in each way; then it must open again
- * with everything promised.
+ * The life of script.c is stopped at each single call of the file table, or the call fails; then
+ * it must open again with everything promised.
  */
 #include "storage_case.h"
 
@@ -10,154 +9,29 @@
 #include <stdlib.h>
 
 #include "script.h"
+#include "sweep.h"
 
-/* The drawn ways to die, per place. */
-enum { MIXED_SEEDS = 3 };
-
-static const struct {
-    enum fs_fault_kind kind;
-    unsigned quarters;
-} stops[] = {
-    { FS_FAULT_STOP_BEFORE, 0 }, { FS_FAULT_STOP_AFTER, 0 }, { FS_FAULT_STOP_TORN, 1 },
-    { FS_FAULT_STOP_TORN, 2 },   { FS_FAULT_STOP_TORN, 3 },
-};
-
-enum planted {
-    PLANTED_NONE,
-    PLANTED_NO_DATASYNC,
-    PLANTED_NO_SYNC_DIR,
-    PLANTED_ACK_BEFORE_SYNC,
-};
-
-/* How to sweep. */
-struct plan {
-    enum planted planted;
-    bool can_allocate;
-    uint64_t stride; /* each how manyth call */
-};
-
-struct outcome {
-    uint64_t restarts;
-    uint64_t bad;
-    char first_bad[256];
-};
-
-static struct script *script_with(const struct plan *plan)
-{
-    struct script *x = script_new(plan->can_allocate);
-
-    x->faulty.skips_datasync = plan->planted == PLANTED_NO_DATASYNC;
-    x->faulty.skips_sync_dir = plan->planted == PLANTED_NO_SYNC_DIR;
-    x->acks_before_sync = plan->planted == PLANTED_ACK_BEFORE_SYNC;
-    return x;
-}
-
-static void note_bad(struct outcome *o, struct script *x, const char *wrong, uint64_t call,
-                     unsigned stop, unsigned death, const char *step, const char *name)
-{
-    if (o->bad++ == 0) {
-        (void)snprintf(o->first_bad, sizeof o->first_bad,
-                       "call %u (%s) in %s, stop %u, death %u: %s: %.90s", (unsigned)call, name,
-                       step != NULL ? step : "-", stop, death, wrong, x->t.why.text);
-    }
-}
-
-/* Stops again at a drawn call of the recovery, and dies again. */
-static void die_in_recovery(struct script *x, uint64_t seed)
-{
-    struct rng rng;
-
-    rng_init(&rng, seed);
-    fs_faulty_arm(&x->faulty, (struct fs_fault){ .kind = stops[rng_below(&rng, 5)].kind,
-                                                 .at = 1 + rng_below(&rng, 30),
-                                                 .quarters = 2 });
-    (void)store_open(&x->t);
-    store_close(&x->t);
-    fs_memory_crash(x->memory, FS_CRASH_MIXED, seed + 1);
-}
-
-/* Deaths: 0 the process, 1 the machine, then drawn ones; the last of them twice. */
-static bool stop_once(const struct plan *plan, uint64_t call, unsigned stop, unsigned death,
-                      struct outcome *o)
-{
-    struct script *x = script_with(plan);
-    enum fs_memory_crash kind = death == 0   ? FS_CRASH_PROCESS
-                                : death == 1 ? FS_CRASH_LOSE
-                                             : FS_CRASH_MIXED;
-    const char *step;
-    const char *name;
-    const char *wrong;
-    bool is_write;
-
-    fs_faulty_arm(&x->faulty, (struct fs_fault){ .kind = stops[stop].kind,
-                                                 .at = call,
-                                                 .quarters = stops[stop].quarters });
-    script_run(x);
-    step = x->step;
-    name = x->faulty.call;
-    is_write = strcmp(name, "write") == 0;
-    store_close(&x->t);
-    fs_memory_crash(x->memory, kind, call * 1000 + stop * 100 + death);
-    if (death == 1 + MIXED_SEEDS) {
-        die_in_recovery(x, call * 77 + stop);
-        o->restarts++;
-    }
-    wrong = script_check(x);
-    o->restarts++;
-    if (wrong != NULL) {
-        note_bad(o, x, wrong, call, stop, death, step, name);
-    }
-    script_free(x);
-    return is_write;
-}
+enum { DRAWN_DEATHS = 3 };
 
 static uint64_t count_calls(bool can_allocate)
 {
-    struct script *x = script_new(can_allocate);
-    uint64_t calls;
-    const char *wrong;
+    uint64_t calls = 0;
+    const char *wrong = sweep_count_calls(can_allocate, &calls);
 
-    script_run(x);
-    if (x->step != NULL) {
-        fail_msg("%s: %s", x->step, x->t.why.text);
-    }
-    calls = x->faulty.calls;
-    store_close(&x->t);
-    assert_int_equal(fs_memory_open_handles(x->memory), 0);
-    wrong = script_check(x);
     if (wrong != NULL) {
-        fail_msg("%s: %s", wrong, x->t.why.text);
+        fail_msg("%s", wrong);
     }
-    script_free(x);
     return calls;
-}
-
-static void sweep(const struct plan *plan, struct outcome *o)
-{
-    uint64_t calls = count_calls(plan->can_allocate);
-
-    for (uint64_t call = 1; call <= calls; call += plan->stride) {
-        bool is_write = true;
-
-        for (unsigned stop = 0; stop < 5; stop++) {
-            if (stop >= 2 && !is_write) {
-                break; /* only a write can be torn */
-            }
-            for (unsigned death = 0; death <= 1 + MIXED_SEEDS; death++) {
-                is_write = stop_once(plan, call, stop, death, o);
-            }
-        }
-    }
 }
 
 static void expect_clean(bool can_allocate, uint64_t stride)
 {
-    const struct plan plan = { PLANTED_NONE, can_allocate, stride };
-    struct outcome o = { 0 };
+    const struct sweep_plan plan = { PLANTED_NONE, can_allocate, stride, DRAWN_DEATHS };
+    struct sweep_outcome o = { 0 };
 
-    sweep(&plan, &o);
-    printf("# %u calls, %u restarts, %u bad\n", (unsigned)count_calls(can_allocate),
-           (unsigned)o.restarts, (unsigned)o.bad);
+    sweep_run(&plan, &o);
+    printf("# %u calls, %u restarts, %u bad\n", (unsigned)o.calls, (unsigned)o.restarts,
+           (unsigned)o.bad);
     if (o.bad > 0) {
         fail_msg("%u of %u; first: %s", (unsigned)o.bad, (unsigned)o.restarts, o.first_bad);
     }
@@ -178,10 +52,10 @@ static void every_stop_with_space_allocated_ahead_does_too(void **state)
 /* The sweep itself has teeth: planted bugs are found. */
 static void expect_found(enum planted planted, const char *name)
 {
-    const struct plan plan = { planted, false, 7 };
-    struct outcome o = { 0 };
+    const struct sweep_plan plan = { planted, false, 7, DRAWN_DEATHS };
+    struct sweep_outcome o = { 0 };
 
-    sweep(&plan, &o);
+    sweep_run(&plan, &o);
     printf("# %s: %u of %u restarts bad; first: %s\n", name, (unsigned)o.bad, (unsigned)o.restarts,
            o.first_bad);
     assert_true(o.bad > 0);

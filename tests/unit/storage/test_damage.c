@@ -420,6 +420,23 @@ static void reading_only_changes_nothing(void **state)
     buffer_release(&after);
 }
 
+/* Kernels report a failed sync once, and forget the pages. */
+static void a_failed_sync_is_not_believed_when_the_next_one_works(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 3, 20));
+    OK(store_append(t, 1, 2, 1000));
+    fs_memory_fail_next_sync(case_memory(t));
+    assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+    assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+    assert_int_equal(store_append_sync(t, 1, 1, 10), RK_IO);
+    case_kill(t, FS_CRASH_LOSE);
+    OK(store_open(t));
+    assert_int_equal(case_count_entries(t, 1), 3);
+}
+
 static void a_full_disk_refuses_appends_and_heals(void **state)
 {
     struct store *t = *state;
@@ -466,6 +483,7 @@ int main(void)
         CASE(only_regular_files_are_opened),
         CASE(a_directory_open_to_others_is_refused),
         CASE_MEMORY(reading_only_changes_nothing),
+        CASE_MEMORY(a_failed_sync_is_not_believed_when_the_next_one_works),
         CASE_MEMORY(a_full_disk_refuses_appends_and_heals),
     };
 
