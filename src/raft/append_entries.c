@@ -7,6 +7,7 @@
  * answered at once, also while the disk is busy.
  */
 #include "base/assert.h"
+#include "base/teeth.h"
 #include "model/command.h"
 #include "raft/raft_internal.h"
 
@@ -160,10 +161,13 @@ static bool take_entries(struct raft *r, const struct message *m)
         }
     }
     while (i < count && entries[i].index <= r->trail.last_index &&
-           trail_matches(&r->trail, entries[i].index, entries[i].term)) {
+           (trail_matches(&r->trail, entries[i].index, entries[i].term) || TOOTH(CONFLICT_KEPT))) {
         i++;
     }
     if (i == count) {
+        if (TOOTH(SUFFIX_DROPPED) && prev_index + count < r->trail.last_index) {
+            log_truncate(r, prev_index + count + 1);
+        }
         return false;
     }
     if (entries[i].index <= r->trail.last_index) {

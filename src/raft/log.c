@@ -4,6 +4,7 @@
  * compacted.  The trail says which terms, this file says how far.
  */
 #include "base/assert.h"
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 static raft_index index_min(raft_index a, raft_index b)
@@ -67,7 +68,8 @@ void log_commit_counted(struct raft *r)
     raft_index held = members_quorum(r, members_value_match);
 
     PRE(r->role == RAFT_LEADER);
-    if (held > r->commit_index && raft_term_at(r, held) == r->hard_state.current_term) {
+    if (held > r->commit_index &&
+        (raft_term_at(r, held) == r->hard_state.current_term || TOOTH(OLD_TERM_COMMITTED))) {
         log_commit(r, held);
     }
 }

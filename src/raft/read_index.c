@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 static void pending_push(struct raft *r, struct raft_pending_read read)
@@ -116,7 +117,7 @@ void reads_release(struct raft *r)
     if (r->role != RAFT_LEADER || r->read_count == 0 || r->commit_index < r->term_start_index) {
         return;
     }
-    confirmed = members_quorum(r, members_value_read);
+    confirmed = TOOTH(READ_WITHOUT_QUORUM) ? UINT64_MAX : members_quorum(r, members_value_read);
     while (count < r->read_count && r->reads[count].sequence <= confirmed) {
         raft_trace(r, "read at %" PRIu64 " confirmed by round %" PRIu64, r->reads[count].read_index,
                    r->reads[count].sequence);

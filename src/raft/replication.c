@@ -6,6 +6,7 @@
  * read rounds go first and empty, so that they never queue behind bulk data.
  */
 #include "base/assert.h"
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 static raft_index index_min(raft_index a, raft_index b)
@@ -29,6 +30,10 @@ void replication_start(struct raft *r)
     r->term_start_index = first;
     proposals_clear(r);
     raft_trace(r, "leader of term %" PRIu64 " from %" PRIu64, r->hard_state.current_term, first);
+    if (TOOTH(NO_NOOP) && first > 1) {
+        r->term_start_index = r->commit_index;
+        return;
+    }
     log_append_own(r, first == 1 ? RAFT_APPEND_BOOTSTRAP : RAFT_APPEND_NOOP, 1);
     if (first == 1) {
         members_adopt(r, &r->latest_membership, first);

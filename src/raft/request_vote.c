@@ -6,6 +6,7 @@
  * not the term, not the vote, not the timer.  A granted one echoes the term asked for, a
  * refused one carries the voter's own, so that a candidate left behind catches up.
  */
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 void send_request_vote(struct raft *r, node_id to)
@@ -115,6 +116,17 @@ void receive_request_vote(struct raft *r, const struct message *m)
     request_vote_refuse(r, m);
 }
 
+/* A counter in the place of a mark per voter: what comes again counts for somebody else. */
+static struct raft_member *bite_other_voter(struct raft *r, struct raft_member *member)
+{
+    for (unsigned i = 0; i < r->member_count; i++) {
+        if (r->members[i].vote == QUORUM_VOTE_PENDING) {
+            return &r->members[i];
+        }
+    }
+    return member;
+}
+
 /* PRE: a granted pre-vote, or of the current term. */
 void receive_request_vote_reply(struct raft *r, const struct message *m)
 {
@@ -128,6 +140,9 @@ void receive_request_vote_reply(struct raft *r, const struct message *m)
     }
     if (is_granted && m->term != asked) {
         return;
+    }
+    if (TOOTH(VOTE_COUNTED_TWICE) && is_granted && member->vote == QUORUM_VOTE_GRANTED) {
+        member = bite_other_voter(r, member);
     }
     if (member->vote != QUORUM_VOTE_GRANTED) { /* a late refusal takes nothing back */
         member->vote = is_granted ? QUORUM_VOTE_GRANTED : QUORUM_VOTE_REFUSED;

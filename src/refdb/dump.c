@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "refdb/derive.h"
 #include "refdb/repository.h"
 #include "refdb/session.h"
@@ -94,8 +95,8 @@ static void put_header(struct refdb_view *v, struct buffer *out)
     buffer_put_u64(out, v->maps.storages.count);
     buffer_put_u64(out, v->maps.repositories.count);
     buffer_put_u64(out, v->ref_count);
-    buffer_put_u64(out, v->maps.sessions.count);
-    buffer_put_u64(out, v->maps.session_results.count);
+    buffer_put_u64(out, TOOTH(SESSIONS_NOT_IN_SNAPSHOT) ? 0 : v->maps.sessions.count);
+    buffer_put_u64(out, TOOTH(SESSIONS_NOT_IN_SNAPSHOT) ? 0 : v->maps.session_results.count);
     buffer_put_u64(out, v->maps.tombstones.count);
 }
 
@@ -249,7 +250,7 @@ static bool put_session(struct refdb_view *v, struct buffer *out)
 {
     struct slice id, record;
 
-    if (!next(v, &v->cursor, &id, &record)) {
+    if (TOOTH(SESSIONS_NOT_IN_SNAPSHOT) || !next(v, &v->cursor, &id, &record)) {
         return false;
     }
     buffer_put_slice(out, id);
@@ -261,7 +262,7 @@ static bool put_result(struct refdb_view *v, struct buffer *out)
 {
     struct slice key, result;
 
-    if (!next(v, &v->cursor, &key, &result)) {
+    if (TOOTH(SESSIONS_NOT_IN_SNAPSHOT) || !next(v, &v->cursor, &key, &result)) {
         return false;
     }
     buffer_put_slice(out, key);

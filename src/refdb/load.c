@@ -6,6 +6,7 @@
  */
 #include "base/assert.h"
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "model/refname.h"
 #include "refdb/dump.h"
 #include "refdb/repository.h"
@@ -508,6 +509,9 @@ enum rk_status refdb_loader_finish(struct refdb_loader *l, struct refdb **ret_db
     if (status == RK_OK) {
         for (size_t i = 0; i < l->actors.size / sizeof(name_id); i++) {
             name_table_drop(&db->pool, &db->actors, name_at(&l->actors, i + 1));
+        }
+        if (TOOTH(APPLIED_TWICE) && db->at.applied_index > 1) {
+            db->at.applied_index--;
         }
         l->db = NULL;
         *ret_db = db;

@@ -131,6 +131,7 @@ static void note_leader(struct machine *m, const struct raft *r)
     }
     sim->elections += seen.leaders[term] == 0;
     seen.leaders[term] = m->id;
+    m->leader_since_us = sim->now_us;
     checks_note_vote(m, term, m->id);
     check_completeness(m, r);
 }
@@ -360,6 +361,42 @@ enum rk_status __wrap_refdb_apply(struct refdb *db, const struct entry *entry,
 
 /* ---- Once a turn, and at the end ---- */
 
+void checks_heard(struct machine *m, const struct machine *from)
+{
+    m->heard_us[from->id] = sim->now_us;
+}
+
+void checks_refuses(struct machine *m, const char *why)
+{
+    if (!m->is_spoilt) {
+        sim_fail("%s refuses files nobody spoilt: %s", m->name, why);
+    }
+}
+
+/* A leader that a majority has been silent towards must have stepped down [thesis 6.2]. */
+static void check_quorum_heard(const struct machine *m, const struct raft *r)
+{
+    const struct membership *members = raft_membership(r);
+    int64_t late_us = sim->now_us - 3 * sim->swarm.election_timeout_ms * 1000;
+    unsigned voters[2] = { 0 }, heard[2] = { 0 };
+
+    if (raft_role_of(r) != RAFT_LEADER || m->leader_since_us >= late_us) {
+        return;
+    }
+    for (unsigned i = 0; i < members->count; i++) {
+        const struct member *other = &members->members[i];
+        bool is_heard = other->id == m->id || m->heard_us[other->id] >= late_us;
+
+        voters[0] += (other->flags & MEMBER_VOTER) != 0;
+        heard[0] += (other->flags & MEMBER_VOTER) != 0 && is_heard;
+        voters[1] += (other->flags & MEMBER_VOTER_OLD) != 0;
+        heard[1] += (other->flags & MEMBER_VOTER_OLD) != 0 && is_heard;
+    }
+    if (2 * heard[0] <= voters[0] || 2 * heard[1] <= voters[1]) {
+        sim_fail("%s leads, though no majority was heard for three election timeouts", m->name);
+    }
+}
+
 void checks_turn(struct machine *m)
 {
     const struct node *n = m->node;
@@ -375,6 +412,7 @@ void checks_turn(struct machine *m)
             sim_fail("the state of %s at %" PRIu64 " differs from others'", m->name, applied);
         }
     }
+    check_quorum_heard(m, n->raft);
     if (n->held_count > HELD_MAX || net_bytes_in_flight() > IN_FLIGHT_MAX ||
         n->window.bytes > RECENT_BYTES_MAX + MIB) {
         sim_fail("%s grows without bound: %zu messages held, %zu bytes under way, %" PRIu64

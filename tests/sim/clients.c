@@ -435,7 +435,7 @@ static void draw_update(struct client *c)
 
 static void draw_errand(struct client *c)
 {
-    int64_t kind = sim_between(0, 99);
+    unsigned kind = (unsigned)sim_between(0, 99);
 
     c->key = (unsigned)sim_between(0, sim->swarm.key_count - 1);
     c->op = (struct history_op){ .kind = HISTORY_READ };
@@ -443,10 +443,8 @@ static void draw_errand(struct client *c)
         c->errand = ERRAND_REGISTER;
     } else if (c->wants_session && c->session == 0) {
         c->errand = ERRAND_SESSION;
-    } else if (kind < 35) {
-        c->errand = ERRAND_READ;
-    } else if (kind < 40) {
-        c->errand = ERRAND_READ_MIN;
+    } else if (kind < sim->swarm.read_percent) {
+        c->errand = sim_chance(125) ? ERRAND_READ_MIN : ERRAND_READ;
     } else {
         draw_update(c);
     }

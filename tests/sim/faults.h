@@ -16,6 +16,7 @@
     X(CUT, "two halves do not hear each other")                                                    \
     X(CUT_ONE_WAY, "one direction of a link is silent")                                            \
     X(CUT_BRIDGE, "two halves share one machine")                                                  \
+    X(CUT_REJECT, "two halves are cut, and their connections reset, as by a firewall")             \
     X(CLOG, "a link holds everything back for a while")                                            \
     X(RESET, "connections are reset")                                                              \
     X(KILL, "a process is killed")                                                                 \
@@ -70,6 +71,7 @@ struct swarm {
     unsigned client_count;
     int64_t think_us_max;
     unsigned key_count;
+    unsigned read_percent; /* of what clients ask */
     int64_t seconds;
 };
 

@@ -70,6 +70,7 @@ static void start_failed(struct machine *m, enum rk_status status, const char *w
     (void)fs_memory_crash(m->disk.memory, FS_CRASH_PROCESS, 0);
     loop_process_ended(m);
     if (status == RK_CORRUPT) {
+        checks_refuses(m, why);
         m->exit_code = 65;
         m->is_banned = true; /* until the nemesis gives it another directory */
         return;
@@ -171,6 +172,7 @@ static void on_exited(void *context, uint64_t boot)
     fs_memory_crash(m->disk.memory, FS_CRASH_PROCESS, 0);
     net_process_ended(m);
     if (m->exit_code == 65) {
+        checks_refuses(m, "it stopped for corrupt data");
         m->is_banned = true;
     } else if (m->exit_code == 1) {
         sim_fail("%s halted", m->name);

@@ -2,8 +2,12 @@
 /*
  * sim --seed N [--seconds S] [--steps N] [--trace]
  *     one run, with its trace hash
- * sim [--first N] [--count N | --budget S] [--jobs N] [--seconds S]
- *     seeds N, N + 1, ...: so many, or for so many seconds of real time, in so many processes
+ * sim [--first N] [--count N | --budget S] [--jobs N] [--seconds S] [--all-kinds]
+ *     seeds N, N + 1, ...: so many, or for so many seconds of real time, in so many processes;
+ *     with --all-kinds a kind of fault that never happened is a failure
+ * sim --teeth [--only NAME | --least N] [--first N] [--budget S] [--jobs N]
+ *     each bug of base/teeth.h until a check fails, so long for each; all, or at least N, must
+ *     be found.  RK_TOOTH=NAME in the environment and --aim --seed N show one again
  *
  * Exit status: 0 when everything held, 1 when a check failed (the seed is said), 2 usage.
  */
@@ -15,16 +19,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/teeth.h"
 #include "sim/run.h"
+#include "sim/teeth.h"
 
-#define JOBS_MAX 64
 #define BUDGET_S_DEFAULT 10
 
 struct arguments {
     struct sim_options options;
     uint64_t first, count, budget_s, jobs;
-    bool is_single;
+    const char *only; /* tooth */
+    uint64_t least;   /* teeth to find */
+    bool is_single, is_teeth, wants_all_kinds;
 };
 
 static void on_abort(int number)
@@ -41,7 +46,7 @@ static void on_abort(int number)
     _exit(1);
 }
 
-static double real_s(void)
+double real_s(void)
 {
     struct timespec now;
 
@@ -49,14 +54,25 @@ static double real_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Of this process: what others do on the machine does not count. */
+static uint64_t cpu_ms(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
 /* ---- Reports ---- */
 
-static void print_totals(const struct totals *t, double cpu_s)
+static void print_totals(const struct totals *t)
 {
     double simulated_s = (double)t->simulated_ms / 1000;
 
-    printf("sim: %" PRIu64 " seeds, %.1f hours of clusters, %.0f times real time per core\n",
-           t->runs, simulated_s / 3600, simulated_s / cpu_s);
+    printf("sim: %" PRIu64 " seeds, %.1f hours of clusters in %.0f s of one core: %.0f times real "
+           "time\n",
+           t->runs, simulated_s / 3600, (double)t->cpu_ms / 1000,
+           (double)t->simulated_ms / (double)(t->cpu_ms + 1));
     printf("sim: %" PRIu64 " updates, %" PRIu64 " refused, %" PRIu64 " reads, %" PRIu64
            " answered again, %" PRIu64 " elections, %" PRIu64 " starts, %" PRIu64 " events\n",
            t->updates_ok, t->updates_refused, t->reads_ok, t->replays, t->elections, t->restarts,
@@ -100,6 +116,7 @@ static void run_seeds(const struct arguments *a, uint64_t job, struct totals *to
         options.seed = a->first + i;
         (void)run_seed(&options, totals);
     }
+    totals->cpu_ms = cpu_ms();
 }
 
 /* Runs a job in a process of its own; the totals come back through the pipe. */
@@ -151,26 +168,25 @@ static bool run_jobs(const struct arguments *a, struct totals *totals)
 static int run_many(const struct arguments *a)
 {
     struct totals totals = { 0 };
-    double started_s = real_s();
 
     if (a->jobs == 1) {
         run_seeds(a, 0, &totals);
     } else if (!run_jobs(a, &totals)) {
         return 1;
     }
-    print_totals(&totals, (real_s() - started_s) * (double)a->jobs);
+    print_totals(&totals);
     printf("sim: seeds from %" PRIu64 " on, %u of %u kinds of faults\n", a->first,
            kinds_made(&totals), FAULT_COUNT);
-    return 0;
+    return a->wants_all_kinds && kinds_made(&totals) < FAULT_COUNT ? 1 : 0;
 }
 
 static int run_one(const struct arguments *a)
 {
     struct totals totals = { 0 };
-    double started_s = real_s();
     uint64_t hash = run_seed(&a->options, &totals);
 
-    print_totals(&totals, real_s() - started_s);
+    totals.cpu_ms = cpu_ms();
+    print_totals(&totals);
     printf("sim: seed %" PRIu64 " trace hash %016" PRIx64 "\n", a->options.seed, hash);
     return 0;
 }
@@ -188,6 +204,18 @@ static bool parse_number(const char *text, uint64_t *ret_number)
 static void take_argument(struct arguments *a, int name, uint64_t number)
 {
     switch (name) {
+    case 'T':
+        a->is_teeth = true;
+        break;
+    case 'a':
+        a->options.is_aimed = true;
+        break;
+    case 'k':
+        a->wants_all_kinds = true;
+        break;
+    case 'l':
+        a->least = number;
+        break;
     case 's':
         a->options.seed = number;
         a->is_single = true;
@@ -218,20 +246,22 @@ static void take_argument(struct arguments *a, int name, uint64_t number)
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option names[] = {
-        { "seed", required_argument, NULL, 's' },
-        { "seconds", required_argument, NULL, 't' },
-        { "steps", required_argument, NULL, 'n' },
-        { "trace", no_argument, NULL, 'v' },
-        { "first", required_argument, NULL, 'f' },
-        { "count", required_argument, NULL, 'c' },
-        { "budget", required_argument, NULL, 'b' },
-        { "jobs", required_argument, NULL, 'j' },
-        { NULL, 0, NULL, 0 },
+        { "seed", required_argument, NULL, 's' },   { "seconds", required_argument, NULL, 't' },
+        { "steps", required_argument, NULL, 'n' },  { "trace", no_argument, NULL, 'v' },
+        { "first", required_argument, NULL, 'f' },  { "count", required_argument, NULL, 'c' },
+        { "budget", required_argument, NULL, 'b' }, { "jobs", required_argument, NULL, 'j' },
+        { "teeth", no_argument, NULL, 'T' },        { "only", required_argument, NULL, 'o' },
+        { "least", required_argument, NULL, 'l' },  { "aim", no_argument, NULL, 'a' },
+        { "all-kinds", no_argument, NULL, 'k' },    { NULL, 0, NULL, 0 },
     };
     uint64_t number = 0;
     int name;
 
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (name == 'o') {
+            a->only = optarg;
+            continue;
+        }
         if (name == '?' || (optarg != NULL && !parse_number(optarg, &number))) {
             return false;
         }
@@ -247,13 +277,16 @@ int main(int argc, char **argv)
     if (!parse_arguments(argc, argv, &a)) {
         fprintf(stderr, "usage: sim --seed N [--seconds S] [--steps N] [--trace]\n"
                         "       sim [--first N] [--count N | --budget S] [--jobs N] "
-                        "[--seconds S]\n");
+                        "[--seconds S] [--all-kinds]\n"
+                        "       sim --teeth [--only NAME | --least N] [--first N] [--budget S] "
+                        "[--jobs N]\n");
         return 2;
     }
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
-#ifdef RK_TEETH
-    tooth_biting = getenv("RK_TOOTH") == NULL ? TOOTH_NONE : tooth_find(getenv("RK_TOOTH"));
-#endif
+    if (a.is_teeth) {
+        return teeth_run(&(struct teeth_options){ a.first, (double)a.budget_s, (unsigned)a.jobs,
+                                                  (unsigned)a.least, a.only });
+    }
     return a.is_single ? run_one(&a) : run_many(&a);
 }

@@ -75,6 +75,19 @@ static void cut_halves(bool has_bridge)
     cut_until(any_us());
 }
 
+/* Each side is told at once that the other is gone, though nobody is. */
+static void cut_and_reset(void)
+{
+    cut_halves(false);
+    for (node_id a = 1; a <= sim->machine_count; a++) {
+        for (node_id b = a + 1; b <= sim->machine_count; b++) {
+            if (net_is_cut(a, b)) {
+                net_reset(a, b);
+            }
+        }
+    }
+}
+
 static void cut_one_way(void)
 {
     struct machine *from = victim();
@@ -194,6 +207,7 @@ static bool rot(struct machine *m, const char *prefix, unsigned from, unsigned t
         byte ^= (uint8_t)(1U << rng_below(&sim->rng, 8));
         (void)fs->ops->write(fs, file, at, &byte, 1);
         (void)fs->ops->datasync(fs, file);
+        m->is_spoilt = true;
         sim_trace("%s: byte %" PRIu64 " of %s rots", m->name, at, c.name);
     }
     fs->ops->close(fs, file);
@@ -302,6 +316,9 @@ static bool make_network_fault(enum fault fault)
         return true;
     case FAULT_CUT_BRIDGE:
         cut_halves(true);
+        return true;
+    case FAULT_CUT_REJECT:
+        cut_and_reset();
         return true;
     case FAULT_CUT_ONE_WAY:
         cut_one_way();

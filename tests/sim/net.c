@@ -151,6 +151,7 @@ static void deliver(struct conn *c, unsigned to, struct slice bytes)
     struct machine *m = c->ends[to].machine;
 
     sim_note_bytes(bytes);
+    checks_heard(m, c->ends[1 - to].machine);
     c->depth++;
     sim->current = m;
     net_stream_input(c->ends[to].stream, bytes);

@@ -2,6 +2,7 @@
 #include "sim/run.h"
 
 #include "node/node_internal.h"
+#include "sim/teeth.h"
 
 /* Where the phase of liveness must have come to its end: so long, and so many elections. */
 #define SETTLE_US (30 * SECOND_US)
@@ -88,6 +89,9 @@ uint64_t run_seed(const struct sim_options *options, struct totals *totals)
 
     sim_new(options);
     swarm_draw(&sim->swarm, options->seed);
+    if (options->is_aimed) {
+        teeth_aim(&sim->swarm);
+    }
     sim->machine_count = sim->swarm.machine_count;
     net_init();
     checks_init();

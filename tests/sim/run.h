@@ -8,7 +8,7 @@
 struct totals {
     uint64_t runs, faults[FAULT_COUNT];
     uint64_t updates_ok, updates_refused, reads_ok, replays, elections, restarts, steps;
-    uint64_t simulated_ms;
+    uint64_t simulated_ms, cpu_ms;
 };
 
 /* Runs a seed and adds what happened to `totals`.  Returns the hash of all that happened; a

@@ -50,9 +50,13 @@ struct machine {
     int64_t paused_until_us;
     bool is_turn_planned;
 
+    bool is_spoilt; /* somebody changed its files: it may refuse them */
+
     /* what the checks saw of the process */
     raft_index known_commit;
     raft_index known_applied;
+    int64_t leader_since_us;
+    int64_t heard_us[MACHINES_MAX + 1]; /* when bytes of that machine last came */
 };
 
 /* ---- What happens and when ---- */
@@ -81,6 +85,7 @@ struct sim_options {
     int64_t seconds; /* of the phase with faults; 0 = as drawn */
     uint64_t steps_max;
     bool is_tracing;
+    bool is_aimed; /* the swarm is drawn towards what shows the tooth that bites */
 };
 
 struct sim {
@@ -191,6 +196,11 @@ void checks_release(void);
 void checks_turn(struct machine *m);
 raft_index checks_committed(void); /* the highest index anybody has called committed */
 void checks_settled(void);         /* after healing: all replicas are equal */
+
+/* Bytes of `from` have come to it. */
+void checks_heard(struct machine *m, const struct machine *from);
+/* It refuses its directory, and will not start again. */
+void checks_refuses(struct machine *m, const char *why);
 
 void checks_note_vote(struct machine *m, raft_term term, node_id candidate);
 

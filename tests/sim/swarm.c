@@ -68,4 +68,5 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->think_us_max = PICK(rng, 100, 400, 1500) * 1000;
     s->key_count = (unsigned)PICK(rng, 2, 4, 10);
     s->seconds = PICK(rng, 60, 120, 240);
+    s->read_percent = (unsigned)PICK(rng, 15, 40, 40, 80);
 }
