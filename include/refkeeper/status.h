@@ -72,7 +72,9 @@ enum rk_reaction {
     X(CORRUPT,      "CORRUPT",      "damaged data",                             OPERATOR,  8, 500) \
     X(IO,           "IO",           "an input/output error",                    OPERATOR,  1, 500) \
     X(LOCKED,       "LOCKED",       "in use by another process",                OPERATOR,  1, 500) \
-    X(CONFIG,       "CONFIG",       "a configuration error",                     FIX_CALL,  2, 500)
+    X(CONFIG,       "CONFIG",       "a configuration error",                    FIX_CALL,  2, 500) \
+    /* changes of the members */                                                                   \
+    X(REFUSED,      "REFUSED",      "the cluster cannot be changed like that",  FIX_CALL,  4, 409)
 /* clang-format on */
 
 enum rk_status {

@@ -68,6 +68,8 @@
 #define PEER_OUTPUT_BYTES_MAX (32 * MIB)     /* unsent to one peer; full = dropped, probed anew */
 #define PEER_RECONNECT_MS_MIN 20
 #define PEER_RECONNECT_MS_MAX 1000
+#define PEER_DIAL_BACK_MS 3000               /* not dialled for this long, the other side dials */
+#define MEMBER_CHANGES_WAITING_MAX 16        /* of the members; one more = OVERLOADED */
 #define PEER_PENDING_MAX 64                  /* not authenticated; one more drops the oldest */
 #define PEER_USER_TIMEOUT_MS 10000           /* unacknowledged by then = connection lost */
 #define HANDSHAKE_TIMEOUT_MS 5000            /* peer or TLS handshake; over = closed */

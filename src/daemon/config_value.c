@@ -120,25 +120,9 @@ static enum rk_status parse_bool(const char *text, int64_t *ret_number, struct e
     return status;
 }
 
-static bool is_name(const char *text, size_t size)
-{
-    if (size == 0 || size > NODE_NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            c != '.' && c != '_' && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static enum rk_status parse_name(const char *text, struct errmsg *why)
 {
-    return is_name(text, strlen(text))
+    return member_name_is_valid(slice_of_text(text))
                ? RK_OK
                : refuse(why, text, "a node name: 1 to 63 letters, digits, \".\", \"_\", \"-\"");
 }
@@ -208,7 +192,8 @@ static enum rk_status member_parse(const char *text, size_t size, struct member 
     size_t address_size = equals == NULL ? 0 : size - name_size - 1;
     enum rk_status status;
 
-    if (equals == NULL || !is_name(text, name_size) || address_size > ADDRESS_BYTES_MAX) {
+    if (equals == NULL || !member_name_is_valid(slice_of(text, name_size)) ||
+        address_size > ADDRESS_BYTES_MAX) {
         errmsg_set(why, "\"%.*s\" is not NAME=HOST:PORT", (int)(size > 100 ? 100 : size), text);
         return RK_CONFIG;
     }

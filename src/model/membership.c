@@ -35,6 +35,22 @@ const struct member *membership_find_name(const struct membership *m, const char
     return found;
 }
 
+bool member_name_is_valid(struct slice name)
+{
+    if (name.size == 0 || name.size > NODE_NAME_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '.' && c != '_' && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool membership_is_voter(const struct membership *m, node_id id)
 {
     const struct member *member = membership_find(m, id);

@@ -44,6 +44,9 @@ const struct member *membership_find(const struct membership *m, node_id id);
 /* Of two with one name the one that stays. */
 const struct member *membership_find_name(const struct membership *m, const char *name);
 
+/* 1 to 63 letters, digits, ".", "_", "-". */
+bool member_name_is_valid(struct slice name);
+
 bool membership_is_voter(const struct membership *m, node_id id); /* in either half */
 bool membership_is_joint(const struct membership *m);             /* the halves differ */
 unsigned membership_voter_count(const struct membership *m);      /* of the newest half */

@@ -160,4 +160,5 @@ void driver_step(struct node *n, const struct raft_event *event)
     if (e->role_changed) {
         note_role(n);
     }
+    members_note(n);
 }

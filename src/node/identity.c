@@ -28,7 +28,10 @@ static void copy_text(char *to, size_t size, const char *from)
 void identity_fill_hello(void *context, struct hello *hello)
 {
     const struct node *n = context;
+    const struct member *target = membership_find(raft_membership(n->raft), hello->target);
+    char target_name[sizeof hello->target_name];
 
+    memcpy(target_name, hello->target_name, sizeof target_name);
     *hello = (struct hello){
         .target = hello->target, /* set by the transport */
         .version_min = PROTOCOL_VERSION,
@@ -37,7 +40,10 @@ void identity_fill_hello(void *context, struct hello *hello)
         .incarnation = n->state.incarnation,
         .boot_count = n->state.boot_count,
         .is_empty = n->is_empty,
+        .membership_index = raft_membership_index(n->raft),
+        .target_incarnation = target == NULL ? 0 : target->incarnation,
     };
+    memcpy(hello->target_name, target_name, sizeof target_name);
     memcpy(hello->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
     copy_text(hello->sender_name, sizeof hello->sender_name, n->options.name);
     copy_text(hello->client_address, sizeof hello->client_address, n->options.advertise_client);
@@ -54,22 +60,12 @@ const struct peer_identity *identity_find(const struct node *n, node_id id)
     return NULL;
 }
 
-enum rk_status identity_check_hello(void *context, const struct hello *hello, struct errmsg *why)
+/* The sender's word against what is known of it. */
+static enum rk_status check_member(const struct node *n, const struct member *member,
+                                   const struct hello *hello, struct errmsg *why)
 {
-    const struct node *n = context;
-    const struct member *member = membership_find(raft_membership(n->raft), hello->sender);
     const struct peer_identity *seen = identity_find(n, hello->sender);
 
-    if (is_known(n->state.cluster_id) && is_known(hello->cluster_id) &&
-        memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) != 0) {
-        errmsg_set(why, "%s belongs to another cluster; check its data directory and members",
-                   hello->sender_name);
-        return RK_FOREIGN;
-    }
-    if (member == NULL) {
-        errmsg_set(why, "%s is no member of this cluster", hello->sender_name);
-        return RK_FOREIGN;
-    }
     if (member->incarnation != 0 && member->incarnation != hello->incarnation) {
         errmsg_set(why,
                    "%s has another data directory than the one this cluster knows; "
@@ -86,20 +82,60 @@ enum rk_status identity_check_hello(void *context, const struct hello *hello, st
     return RK_OK;
 }
 
-void identity_opened(struct node *n, node_id peer, const struct hello *hello)
+enum rk_status identity_check_hello(void *context, const struct hello *hello, struct errmsg *why)
 {
-    struct peer_identity *p = NULL;
+    struct node *n = context;
+    const struct member *member;
+
+    if (identity_may_join(n, hello)) {
+        identity_join(n, hello);
+    }
+    if (is_known(n->state.cluster_id) && is_known(hello->cluster_id) &&
+        memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) != 0) {
+        errmsg_set(why, "%s belongs to another cluster; check its data directory and members",
+                   hello->sender_name);
+        return RK_FOREIGN;
+    }
+    if (hello->target != n->state.id || hello->sender == n->state.id) {
+        return RK_OK; /* the transport says so */
+    }
+    if (hello->target_incarnation != 0 && hello->target_incarnation != n->state.incarnation) {
+        errmsg_set(why, "%s has another data directory than the one %s knows", n->options.name,
+                   hello->sender_name);
+        return RK_FOREIGN;
+    }
+    member = membership_find(raft_membership(n->raft), hello->sender);
+    return member == NULL ? identity_admit_guest(n, hello, why)
+                          : check_member(n, member, hello, why);
+}
+
+/* A slot of somebody who is no member any more is used again. */
+static struct peer_identity *identity_slot(struct node *n, node_id peer)
+{
+    const struct membership *m = raft_membership(n->raft);
 
     for (size_t i = 0; i < n->peer_count; i++) {
         if (n->peers[i].id == peer) {
-            p = &n->peers[i];
+            return &n->peers[i];
         }
     }
-    if (p == NULL) {
-        if (n->peer_count == MEMBERS_MAX) {
-            return;
+    if (n->peer_count < MEMBERS_MAX) {
+        return &n->peers[n->peer_count++];
+    }
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if (membership_find(m, n->peers[i].id) == NULL) {
+            return &n->peers[i];
         }
-        p = &n->peers[n->peer_count++];
+    }
+    return NULL;
+}
+
+void identity_opened(struct node *n, node_id peer, const struct hello *hello)
+{
+    struct peer_identity *p = identity_slot(n, peer);
+
+    if (p == NULL) {
+        return;
     }
     p->id = peer;
     p->is_empty = hello->is_empty;
@@ -107,13 +143,15 @@ void identity_opened(struct node *n, node_id peer, const struct hello *hello)
     p->boot_count = hello->boot_count;
     copy_text(p->client_address, sizeof p->client_address, hello->client_address);
     copy_text(p->http_address, sizeof p->http_address, hello->http_address);
+    n->changes.is_identity_due = true;
 }
 
 bool identity_may_bootstrap(const struct node *n)
 {
     const struct membership *m = raft_membership(n->raft);
 
-    if (!n->is_empty || n->is_bootstrap_sent || is_known(n->state.cluster_id)) {
+    if (!n->is_empty || n->is_bootstrap_sent || n->options.is_joining ||
+        is_known(n->state.cluster_id)) {
         return false;
     }
     for (unsigned i = 0; i < m->count; i++) {
@@ -157,5 +195,4 @@ void identity_learned(struct node *n, const struct membership *membership, raft_
     n->state.latest_membership = *membership;
     n->state.latest_membership_index = index;
     writer_save_state(n->writer, &n->state, n->state_generation);
-    transport_set_members(n->transport, raft_membership(n->raft));
 }

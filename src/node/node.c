@@ -124,7 +124,7 @@ static void on_timer(evutil_socket_t fd, short events, void *context)
 
 static bool has_waiting(const struct node *n)
 {
-    return proposals_waiting(&n->proposals) > 0 || n->reads.count > 0 ||
+    return proposals_waiting(&n->proposals) > 0 || changes_are_waiting(n) || n->reads.count > 0 ||
            n->reads.asking.count > 0 || n->reads.waiting.count > 0 || n->is_stopping;
 }
 
@@ -179,6 +179,7 @@ static void turn_core(struct node *n)
         step_plain(n, RAFT_TIMEOUT);
     }
     proposals_turn(n);
+    changes_turn(n);
     node_reads_turn(n);
     step_plain(n, RAFT_TURN);
 }
@@ -252,6 +253,9 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
 
     if (n->is_stopping) {
         return RK_STOPPED;
+    }
+    if (n->is_removal_told && node_is_removed(n)) {
+        return RK_NOLEADER;
     }
     status = command_decode(command, &decoded);
     if (status != RK_OK) {
@@ -344,7 +348,7 @@ static enum rk_status open_transport(struct node *n, const struct tls_options *t
     }
     status = transport_open(n->base, &options, &node_transport_callbacks, n, &n->transport, why);
     if (status == RK_OK) {
-        transport_set_members(n->transport, raft_membership(n->raft));
+        members_refresh_transport(n);
     }
     return status;
 }
@@ -392,6 +396,7 @@ void node_close(struct node *n)
     worker_stop(n->mover);
     worker_stop(n->worker);
     proposals_abandon(n);
+    changes_abandon(n);
     node_reads_abandon(n);
     transport_close(n->transport);
     writer_stop(n->writer);

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/errmsg.h"
 #include "base/status.h"
+#include "model/member_change.h"
 #include "model/membership.h"
 #include "node/events.h"
 #include "node/replicas.h"
@@ -34,7 +35,8 @@ struct node_options {
     const char *advertise_peer; /* NULL = listen_peer */
     const char *advertise_client;
     const char *advertise_http;
-    struct membership initial_members;  /* ids 1.. in order of name */
+    struct membership initial_members;  /* ids 1.. in order of name; may be empty if joining */
+    bool is_joining;                    /* found no cluster: wait to be admitted to one */
     const struct tls_options *peer_tls; /* NULL = plaintext, which was asked for */
     time_ms election_timeout_ms;
     time_ms heartbeat_interval_ms;
@@ -99,6 +101,24 @@ typedef void (*node_proposed_fn)(void *context, enum rk_status status, raft_term
 enum rk_status node_propose(struct node *n, struct slice command, node_proposed_fn done,
                             void *context) MUST_USE;
 
+/* ---- The cluster itself ---- */
+
+/*
+ * The outcome of a change: OK with the index of the membership that has it (0 of a transfer),
+ * REFUSED, EXISTS, NOT_FOUND, TOOLARGE with a reason, NOLEADER, STOPPED, or UNKNOWN.
+ * `why` is valid during the call; NULL = the text of the status.
+ */
+typedef void (*node_changed_fn)(void *context, enum rk_status status, raft_index index,
+                                const char *why);
+
+/*
+ * Changes the members, or who leads; on a follower it is forwarded to the leader.  One at a time
+ * takes effect, the others wait for it.  Errors: BADARG (name, address), OVERLOADED, STOPPED
+ * (nothing was done and the callback will not come).
+ */
+enum rk_status node_change_members(struct node *n, const struct member_change *change,
+                                   node_changed_fn done, void *context) MUST_USE;
+
 /* ---- Reads ---- */
 
 enum node_consistency {
@@ -161,6 +181,7 @@ struct node_status {
     struct node_histogram sync, commit; /* fdatasync; proposal to apply */
     bool is_ready; /* recovered, knows a leader, applied what was committed when it learned it */
     bool is_stopping;
+    bool is_removed; /* from the cluster, for good */
     time_ms uptime_ms;
     time_ms leader_contact_ms; /* since the leader was last heard; 0 on the leader */
     size_t peer_count;

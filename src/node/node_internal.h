@@ -3,6 +3,7 @@
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
 
+#include "node/changes.h"
 #include "node/node.h"
 #include "node/proposals.h"
 #include "node/reads.h"
@@ -36,6 +37,7 @@ struct node {
     struct proposals proposals;
     struct proposal_queue *submitting; /* during a SUBMIT step */
     struct reads reads;
+    struct changes changes;
     struct snapshots snapshots;
 
     /* durability, as reported by the writer */
@@ -61,6 +63,16 @@ struct node {
         char http_address[ADDRESS_BYTES_MAX + 1];
     } peers[MEMBERS_MAX];
     size_t peer_count;
+
+    /* members this node does not know yet, let in by their newer membership */
+    struct guest {
+        node_id id;
+        raft_index membership_index; /* that they go by */
+        char name[NODE_NAME_BYTES_MAX + 1];
+    } guests[MEMBERS_MAX];
+    unsigned guest_count;
+    raft_index noted_membership_index, noted_committed_index; /* the transport goes by them */
+    bool is_removal_told;
 
     /* replicated time: what the log last said, and when we heard it [DESIGN 5] */
     int64_t cluster_base_ms;
@@ -120,6 +132,21 @@ void identity_first_membership(struct node *n, struct membership *ret_membership
 void identity_learned(struct node *n, const struct membership *membership, raft_index index);
 const struct peer_identity *identity_find(const struct node *n, node_id id);
 
+/* ---- joining.c ---- */
+
+/* An empty node meant by name, by a cluster that expects a new directory. */
+bool identity_may_join(const struct node *n, const struct hello *hello);
+void identity_join(struct node *n, const struct hello *hello);
+/* A sender that is no member here.  Errors: REMOVED, OVERLOADED. */
+enum rk_status identity_admit_guest(struct node *n, const struct hello *hello,
+                                    struct errmsg *why) MUST_USE;
+/* A committed membership leaves this node out. */
+bool node_is_removed(const struct node *n);
+/* After a step: the transport follows what is in force or not taken back yet. */
+void members_note(struct node *n);
+void members_refresh_transport(struct node *n);
+void members_refused(void *context, node_id peer, enum rk_status status, const char *text);
+
 /* ---- receiving.c ---- */
 
 extern const struct transport_callbacks node_transport_callbacks;
@@ -128,6 +155,8 @@ extern const struct transport_callbacks node_transport_callbacks;
 
 /* Opens the directory, loads the newest snapshot, makes the core. */
 enum rk_status recovery_open(struct node *n, struct errmsg *why) MUST_USE;
+/* A new core for an empty node that was told its id: a learner of a cluster yet to be learned. */
+void recovery_join(struct node *n);
 
 /* ---- node.c ---- */
 

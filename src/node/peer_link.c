@@ -71,6 +71,7 @@ static void send_hello(struct peer_link *link, const struct member *target)
                            .target = target->id };
     size_t start;
 
+    memcpy(hello.target_name, target->name, sizeof hello.target_name);
     if (self != NULL) {
         memcpy(hello.sender_name, self->name, sizeof hello.sender_name);
     }
@@ -102,7 +103,6 @@ static enum rk_status judge_sender(struct peer_link *link, const struct hello *h
 {
     struct transport *t = link->transport;
     const struct member *member = membership_find(&t->members, hello->sender);
-    SSL *tls = stream_tls(link->stream);
 
     if (hello->target != t->self) {
         errmsg_set(why, "this is node %" PRIu64 ", not node %" PRIu64, t->self, hello->target);
@@ -114,13 +114,9 @@ static enum rk_status judge_sender(struct peer_link *link, const struct hello *h
                    hello->sender_name);
         return RK_FOREIGN;
     }
-    if (link->peer != NULL ? link->peer->id != hello->sender : t->self < hello->sender) {
+    if (link->peer != NULL && link->peer->id != hello->sender) {
         errmsg_set(why, "node %" PRIu64 " is not expected on this connection", hello->sender);
         return RK_FOREIGN;
-    }
-    if (tls != NULL && !tls_peer_is_named(tls, hello->sender_name)) {
-        errmsg_set(why, "the certificate does not name \"%s\"", hello->sender_name);
-        return RK_NOPERM;
     }
     return RK_OK;
 }
@@ -130,6 +126,7 @@ static enum rk_status judge_hello(struct peer_link *link, const struct hello *he
 {
     struct transport *t = link->transport;
     struct hello ours = { .version_min = PROTOCOL_VERSION, .version_max = PROTOCOL_VERSION };
+    SSL *tls = stream_tls(link->stream);
     enum rk_status status;
 
     if (hello_version(&ours, hello) == 0) {
@@ -137,8 +134,12 @@ static enum rk_status judge_hello(struct peer_link *link, const struct hello *he
                    hello->version_min, hello->version_max, PROTOCOL_VERSION);
         return RK_UNSUPPORTED;
     }
-    status = judge_sender(link, hello, why);
-    return status == RK_OK ? t->callbacks.check_hello(t->context, hello, why) : status;
+    if (tls != NULL && !tls_peer_is_named(tls, hello->sender_name)) {
+        errmsg_set(why, "the certificate does not name \"%s\"", hello->sender_name);
+        return RK_NOPERM;
+    }
+    status = t->callbacks.check_hello(t->context, hello, why);
+    return status == RK_OK ? judge_sender(link, hello, why) : status;
 }
 
 static void take_hello(struct peer_link *link, const struct frame *frame)
@@ -153,6 +154,9 @@ static void take_hello(struct peer_link *link, const struct frame *frame)
         return;
     }
     status = judge_hello(link, &hello, &why);
+    if (link->is_dead) {
+        return; /* by a change of members in check_hello() */
+    }
     if (status != RK_OK) {
         refuse(link, status, &why);
         return;
@@ -171,6 +175,7 @@ static void take_hello(struct peer_link *link, const struct frame *frame)
 
 static void take_refusal(struct peer_link *link, const struct frame *frame)
 {
+    struct transport *t = link->transport;
     struct hello_refusal refusal;
     char cause[320];
 
@@ -180,6 +185,11 @@ static void take_refusal(struct peer_link *link, const struct frame *frame)
     }
     link->is_goodbye = true;
     snprintf(cause, sizeof cause, "refused by the other side: %s", refusal.text);
+    if (link->peer != NULL) {
+        t->depth++;
+        t->callbacks.refused(t->context, link->peer->id, refusal.status, refusal.text);
+        t->depth--;
+    }
     link_end(link, cause, false);
 }
 

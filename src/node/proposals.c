@@ -548,6 +548,11 @@ void proposals_expire(struct node *n)
     }
 }
 
+void proposals_refuse(struct node *n)
+{
+    queue_fail(n, &n->proposals.queue, RK_NOLEADER);
+}
+
 void proposals_abandon(struct node *n)
 {
     struct proposals *p = &n->proposals;

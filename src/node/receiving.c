@@ -64,6 +64,39 @@ static void receive_forward(struct node *n, node_id peer, struct slice payload)
     }
 }
 
+static void receive_change(struct node *n, node_id peer, struct slice payload)
+{
+    struct change_reply refusal = { .status = RK_OVERLOADED };
+    struct member_change change;
+    struct buffer *out;
+
+    if (change_decode(payload, &refusal.token, &change) != RK_OK) {
+        transport_drop(n->transport, peer, "a malformed change of the members");
+        return;
+    }
+    if (changes_add_forwarded(n, peer, refusal.token, &change) == RK_OK) {
+        return;
+    }
+    out = transport_output(n->transport, peer);
+    if (out != NULL) {
+        size_t start = frame_begin(out, FRAME_CHANGE_REPLY);
+
+        change_reply_encode(out, &refusal);
+        frame_end(out, start);
+    }
+}
+
+static void receive_change_reply(struct node *n, node_id peer, struct slice payload)
+{
+    struct change_reply reply;
+
+    if (change_reply_decode(payload, &reply) == RK_OK) {
+        changes_replied(n, peer, &reply);
+    } else {
+        transport_drop(n->transport, peer, "a malformed answer to a change of the members");
+    }
+}
+
 static void on_received(void *context, node_id peer, const struct frame *frame)
 {
     struct node *n = context;
@@ -85,6 +118,12 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
         } else {
             transport_drop(n->transport, peer, "a malformed answer to forwarded commands");
         }
+        return;
+    case FRAME_CHANGE:
+        receive_change(n, peer, frame->payload);
+        return;
+    case FRAME_CHANGE_REPLY:
+        receive_change_reply(n, peer, frame->payload);
         return;
     case FRAME_HELLO:
     case FRAME_HELLO_REFUSED:
@@ -108,6 +147,7 @@ static void on_closed(void *context, node_id peer, bool by_host)
     struct raft_event event = driver_event(RAFT_PEER_CLOSED);
 
     proposals_peer_lost(n, peer);
+    changes_peer_lost(n, peer);
     snapshots_peer_lost(n, peer);
     if (by_host) {
         event.u.peer_closed.peer = peer;
@@ -126,5 +166,6 @@ const struct transport_callbacks node_transport_callbacks = {
     .opened = on_opened,
     .closed = on_closed,
     .received = on_received,
+    .refused = members_refused,
     .log = on_log,
 };

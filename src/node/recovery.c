@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 
+#include "base/assert.h"
 #include "base/heap.h"
 #include "node/node_internal.h"
 #include "sys/clock.h"
@@ -58,10 +59,13 @@ static void choose_memberships(struct log_walk *w, const struct membership *base
     }
 }
 
+/* Of a node that waits to be admitted: nobody is told it, and it never campaigns. */
+#define ID_NOT_KNOWN UINT64_MAX
+
 static void make_core(struct node *n, const struct raft_recovered *recovered)
 {
     struct raft_config config = {
-        .id = n->state.id,
+        .id = n->state.id == 0 ? ID_NOT_KNOWN : n->state.id,
         .seed = n->options.seed,
         .election_timeout_ms = n->options.election_timeout_ms,
         .heartbeat_interval_ms = n->options.heartbeat_interval_ms,
@@ -78,6 +82,31 @@ static void make_core(struct node *n, const struct raft_recovered *recovered)
     n->raft = raft_new(&config, recovered, clock_monotonic_ms());
 }
 
+/* Itself, as a learner, in a cluster whose other members are yet to be learned. */
+static void alone_membership(const struct node *n, struct membership *ret_membership)
+{
+    struct member self = { .id = n->state.id, .incarnation = n->state.incarnation };
+
+    *ret_membership = (struct membership){ .count = 0 };
+    memcpy(ret_membership->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
+    if (self.id != 0) {
+        memcpy(self.name, n->state.node_name, sizeof self.name);
+        POST(membership_add(ret_membership, &self) == RK_OK);
+    }
+}
+
+void recovery_join(struct node *n)
+{
+    struct membership *alone = heap_new(struct membership);
+    struct raft_recovered nothing = { .log_first_index = 1, .committed_membership = alone };
+
+    PRE(n->is_empty);
+    alone_membership(n, alone);
+    raft_free(n->raft);
+    make_core(n, &nothing);
+    heap_free(alone);
+}
+
 static enum rk_status load_map(struct node *n, const struct storage_recovered *found,
                                struct snapshot_meta *ret_meta, struct errmsg *why)
 {
@@ -91,9 +120,14 @@ static enum rk_status load_map(struct node *n, const struct storage_recovered *f
                           found->snapshot_last_term, ret_meta, &n->refdb, why);
 }
 
-static void note_found(struct node *n, const struct storage_recovered *found)
+/* `self` is what this node is by its configuration, if it is anything. */
+static void note_found(struct node *n, const struct storage_recovered *found,
+                       const struct member *self)
 {
     n->state = found->state;
+    if (n->state.id == 0 && self != NULL && !n->options.is_joining) {
+        n->state.id = self->id;
+    }
     n->log_first_index = found->log_first_index;
     n->durable_index = found->log_last_index;
     if (n->durable_index < found->snapshot_last_index) {
@@ -127,6 +161,8 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
 
     if (meta->membership_index != 0) {
         *base = meta->membership;
+    } else if (membership_find(base, n->state.id) == NULL) {
+        alone_membership(n, base);
     } else {
         /* Should a first election have been cut short, this node may write the first entry
          * without another RAFT_BOOTSTRAP. */
@@ -161,20 +197,19 @@ enum rk_status recovery_open(struct node *n, struct errmsg *why)
         .fs = fs_posix(),
         .data_dir = n->options.data_dir,
         .node_name = n->options.name,
-        .id = self == NULL ? 0 : self->id,
     };
     struct snapshot_meta *meta = heap_new(struct snapshot_meta);
     struct storage_recovered *found = heap_new(struct storage_recovered);
     enum rk_status status = RK_CONFIG;
 
-    if (self == NULL) {
+    if (self == NULL && !n->options.is_joining) {
         errmsg_set(why, "initial members do not name this node: %s", n->options.name);
     } else {
         status = storage_open(&options, &n->storage, found, why);
     }
     if (status == RK_OK) {
         window_init(&n->window, n->storage);
-        note_found(n, found);
+        note_found(n, found, self);
         status = load_map(n, found, meta, why);
     }
     if (status == RK_OK) {

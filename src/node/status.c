@@ -80,6 +80,7 @@ void node_get_status(const struct node *n, struct node_status *ret_status)
         .sync = n->sync,
         .commit = n->commit,
         .is_stopping = n->is_stopping,
+        .is_removed = node_is_removed(n),
         .uptime_ms = clock_monotonic_ms() - n->started_ms,
     };
     raft_get_status(n->raft, &s->raft);

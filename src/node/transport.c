@@ -69,6 +69,7 @@ void transport_link_opened(struct peer_link *link, struct peer *peer, const stru
     if (peer->dialling == link) {
         peer->dialling = NULL;
     }
+    dial_stop(peer); /* it was faster */
     peer->link = link;
     peer->opened_ms = clock_monotonic_ms();
     peer->opened_total++;
@@ -155,9 +156,9 @@ static void peer_remove(struct transport *t, unsigned slot)
 }
 
 /* Takes over what may have changed of a member. */
-static void peer_update(struct peer *peer, const struct member *member)
+static void peer_update(struct peer *peer, const struct member *member, bool is_new)
 {
-    bool is_moved = strcmp(peer->address, member->peer_address) != 0;
+    bool is_moved = is_new || strcmp(peer->address, member->peer_address) != 0;
 
     memcpy(peer->name, member->name, sizeof peer->name);
     memcpy(peer->address, member->peer_address, sizeof peer->address);
@@ -180,10 +181,12 @@ void transport_set_members(struct transport *t, const struct membership *members
         const struct member *member = &members->members[i];
 
         if (member->id != t->self) {
-            if (transport_find(t, member->id) == NULL) {
+            bool is_new = transport_find(t, member->id) == NULL;
+
+            if (is_new) {
                 peer_add(t, member);
             }
-            peer_update(transport_find(t, member->id), member);
+            peer_update(transport_find(t, member->id), member, is_new);
         }
     }
 }
@@ -228,6 +231,11 @@ void transport_close(struct transport *t)
         peer_link_close(LIST_FIRST(&t->links), true);
     }
     heap_free(t);
+}
+
+void transport_set_self(struct transport *t, node_id self)
+{
+    t->self = self;
 }
 
 void transport_set_tls(struct transport *t, SSL_CTX *tls)

@@ -2,7 +2,9 @@
 /*
  * Connections to the other members: one per pair, both directions on it.
  *
- * The member with the smaller id dials; the other accepts.  Each side opens with a HELLO
+ * The member with the smaller id dials; the other accepts, and dials only when it was not
+ * dialled for PEER_DIAL_BACK_MS: who was away while members came or moved may not know whom to
+ * dial, or where.  Each side opens with a HELLO
  * that names cluster, sender and target [DESIGN 5, docs/PROTOCOL.md]; a mismatch is answered
  * with HELLO_REFUSED and a sentence, logged once per cause, and the connection closes.  With
  * TLS the certificate must name the sender too.  Of two connections with one peer the newer
@@ -38,23 +40,26 @@ struct transport_callbacks {
      * filled already. */
     void (*fill_hello)(void *context, struct hello *hello);
     /*
-     * Judges the other side's HELLO after the transport has checked versions, target and the
-     * sender's name and id against the membership: cluster id, incarnation, boot count.
-     * Errors: FOREIGN with a sentence for the log and the other side.
+     * Judges the other side's HELLO after versions and certificate, before target, name and id
+     * are held against the members: cluster id, incarnation, boot count.  It may call
+     * transport_set_self() and transport_set_members() to admit the sender.
+     * Errors: FOREIGN, REMOVED with a sentence for the log and the other side.
      */
     enum rk_status (*check_hello)(void *context, const struct hello *hello, struct errmsg *why);
     void (*opened)(void *context, node_id peer, const struct hello *hello);
     /* by_host: closed by the other side's host (FIN or RST), not by silence or by us. */
     void (*closed)(void *context, node_id peer, bool by_host);
     void (*received)(void *context, node_id peer, const struct frame *frame);
+    /* The peer does not want to talk to us. */
+    void (*refused)(void *context, node_id peer, enum rk_status status, const char *text);
     void (*log)(void *context, int level, const char *text); /* enum node_log_level */
 };
 
 struct transport_options {
     const char *listen; /* host:port */
     SSL_CTX *tls;       /* NULL = plaintext; borrowed */
-    node_id self;
-    uint64_t seed; /* of the jitter */
+    node_id self;       /* 0 = not known yet */
+    uint64_t seed;      /* of the jitter */
 };
 
 /* Listens at once.  Errors: CONFIG (address), IO. */
@@ -63,10 +68,13 @@ enum rk_status transport_open(struct event_base *base, const struct transport_op
                               struct transport **ret_transport, struct errmsg *why) MUST_USE;
 
 /*
- * The members to be connected with, self among them; copied.  Others are disconnected without
- * a call of closed().  A changed address is used at the next dial.
+ * The members to be connected with, self among them; copied.  Who has no address is not dialled.
+ * Others are disconnected without a call of closed().  A changed address is used at the next dial.
  */
 void transport_set_members(struct transport *t, const struct membership *members);
+
+/* Who this node is, learned from a HELLO. */
+void transport_set_self(struct transport *t, node_id self);
 
 /* Ends the connection with a peer whose frames are whole but whose words are not: counted and
  * logged as a bad frame, closed() follows inside this call, dialled anew like any other loss. */

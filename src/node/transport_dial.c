@@ -92,10 +92,10 @@ void dial_init(struct peer *peer)
 
 void dial_later(struct peer *peer)
 {
-    int64_t pause_ms = 0;
+    int64_t pause_ms = dial_is_ours(peer) ? 0 : PEER_DIAL_BACK_MS;
     struct timeval pause;
 
-    if (!dial_is_ours(peer) || peer->link != NULL || peer->dialling != NULL ||
+    if (peer->address[0] == '\0' || peer->link != NULL || peer->dialling != NULL ||
         peer->lookup != NULL) {
         return;
     }
@@ -104,8 +104,8 @@ void dial_later(struct peer *peer)
         int64_t most_ms = (int64_t)PEER_RECONNECT_MS_MIN << doublings;
 
         most_ms = most_ms > PEER_RECONNECT_MS_MAX ? PEER_RECONNECT_MS_MAX : most_ms;
-        pause_ms = most_ms / 2 +
-                   (int64_t)rng_below(&peer->transport->rng, (uint64_t)(most_ms / 2) + 1);
+        pause_ms += most_ms / 2 +
+                    (int64_t)rng_below(&peer->transport->rng, (uint64_t)(most_ms / 2) + 1);
     }
     pause = (struct timeval){ pause_ms / 1000, pause_ms % 1000 * 1000 };
     event_add(&peer->dial, &pause);

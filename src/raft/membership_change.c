@@ -25,12 +25,8 @@ static bool is_new_voter(const struct member *m)
     return m != NULL && (m->flags & MEMBER_VOTER) != 0;
 }
 
-/* Why no change may begin now; NULL = one may. */
-static const char *state_refusal(const struct raft *r)
+const char *raft_change_delay(const struct raft *r)
 {
-    if (r->role != RAFT_LEADER) {
-        return "this node does not lead";
-    }
     if (r->transfer.target != 0) {
         return "leadership is being transferred";
     }
@@ -45,6 +41,12 @@ static const char *state_refusal(const struct raft *r)
         return "another change of the members is under way; try again when it is done";
     }
     return NULL;
+}
+
+/* Why no change may begin now; NULL = one may. */
+static const char *state_refusal(const struct raft *r)
+{
+    return r->role == RAFT_LEADER ? raft_change_delay(r) : "this node does not lead";
 }
 
 /* Why this member cannot be as `to` says; NULL = it can. */
@@ -63,6 +65,9 @@ static const char *member_refusal(struct raft *r, const struct member *to)
     }
     if (from == NULL) {
         return "a new member begins as a learner";
+    }
+    if (to->incarnation == 0) {
+        return "the learner has not shown its data directory yet; try again later";
     }
     if (!members_is_reachable(r, members_find(r, to->id))) {
         return "the learner is not reachable";
@@ -222,9 +227,10 @@ static void promote(struct raft *r, unsigned slot)
 static void promote_one(struct raft *r)
 {
     for (unsigned i = 0; i < r->member_count; i++) {
-        unsigned flags = r->latest_membership.members[i].flags;
+        const struct member *m = &r->latest_membership.members[i];
 
-        if ((flags & MEMBER_PROMOTE) != 0 && (flags & MEMBER_LEAVING) == 0 &&
+        if ((m->flags & MEMBER_PROMOTE) != 0 && (m->flags & MEMBER_LEAVING) == 0 &&
+            m->incarnation != 0 && /* else it might be wiped and nobody would know */
             members_is_caught_up(r, &r->members[i])) {
             promote(r, i);
             return;

@@ -314,6 +314,8 @@ raft_index raft_commit_index(const struct raft *r);
 
 /* Whom this leader hands its office to; 0 = nobody. */
 node_id raft_transfer_target(const struct raft *r);
+/* Why this leader cannot change the members just now, but will be able to; NULL = it can. */
+const char *raft_change_delay(const struct raft *r);
 /* A leader that takes no proposals just now, as it is about to leave: keep them. */
 bool raft_holds_proposals(const struct raft *r);
 

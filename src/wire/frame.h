@@ -20,6 +20,8 @@ enum frame_type {
     FRAME_MESSAGE = 3,       /* one Raft message: wire/raft_codec.h */
     FRAME_FORWARD = 4,       /* follower -> leader: commands to propose */
     FRAME_FORWARD_REPLY = 5, /* leader -> follower: where they went */
+    FRAME_CHANGE = 6,        /* follower -> leader: a change of the members */
+    FRAME_CHANGE_REPLY = 7,  /* leader -> follower: what became of it */
 };
 
 enum frame_flags {

@@ -2,7 +2,8 @@
 /*
  * HELLO: u32 version_min, u32 version_max, cluster id 16 B, u64 sender, u64 target,
  *        u64 incarnation, u64 boot_count, u64 features, u8 flags, name, client address,
- *        HTTP address (u8 length, bytes each)
+ *        HTTP address (u8 length, bytes each), u64 membership_index, u64 target_incarnation,
+ *        target name (u8 length, bytes)
  */
 #include "wire/handshake.h"
 
@@ -26,6 +27,9 @@ void hello_encode(struct buffer *out, const struct hello *hello)
     buffer_put_text(out, hello->sender_name);
     buffer_put_text(out, hello->client_address);
     buffer_put_text(out, hello->http_address);
+    buffer_put_u64(out, hello->membership_index);
+    buffer_put_u64(out, hello->target_incarnation);
+    buffer_put_text(out, hello->target_name);
 }
 
 static unsigned read_hello(struct reader *in, struct hello *h)
@@ -48,6 +52,9 @@ static unsigned read_hello(struct reader *in, struct hello *h)
     reader_text(in, h->sender_name, NODE_NAME_BYTES_MAX);
     reader_text(in, h->client_address, ADDRESS_BYTES_MAX);
     reader_text(in, h->http_address, ADDRESS_BYTES_MAX);
+    h->membership_index = reader_u64(in);
+    h->target_incarnation = reader_u64(in);
+    reader_text(in, h->target_name, NODE_NAME_BYTES_MAX);
     h->is_empty = (flags & HELLO_IS_EMPTY) != 0;
     return flags;
 }

@@ -22,6 +22,9 @@ struct hello {
     bool is_empty;                              /* no log, no vote: may take part in a bootstrap */
     char client_address[ADDRESS_BYTES_MAX + 1]; /* where the sender serves RESP and HTTP */
     char http_address[ADDRESS_BYTES_MAX + 1];
+    uint64_t membership_index;   /* of the entry with the membership it goes by; 0 = none yet */
+    uint64_t target_incarnation; /* as that has it; 0 = not known yet */
+    char target_name[NODE_NAME_BYTES_MAX + 1];
 };
 
 /* Appends the payload of a FRAME_HELLO. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Raft messages and forwarded commands as frame payloads [docs/PROTOCOL.md]. */
+/* Raft messages, forwarded commands and changes as frame payloads [docs/PROTOCOL.md]. */
 #ifndef WIRE_RAFT_CODEC_H
 #define WIRE_RAFT_CODEC_H
 
 #include "base/bytes.h"
+#include "model/member_change.h"
 #include "model/message.h"
 
 /*
@@ -59,5 +60,23 @@ struct forward_reply {
 void forward_reply_encode(struct buffer *out, const struct forward_reply *reply);
 enum rk_status forward_reply_decode(struct slice payload,
                                     struct forward_reply *ret_reply) MUST_USE; /* PROTOCOL */
+
+/* FRAME_CHANGE: u64 token, u8 kind, name, peer address (u8 length, bytes each). */
+void change_encode(struct buffer *out, uint64_t token, const struct member_change *change);
+/* Errors: PROTOCOL. */
+enum rk_status change_decode(struct slice payload, uint64_t *ret_token,
+                             struct member_change *ret_change) MUST_USE;
+
+/* FRAME_CHANGE_REPLY: u64 token, u64 index, status word, why (u8 length, bytes). */
+#define CHANGE_WHY_BYTES_MAX 255 /* longer text is cut */
+struct change_reply {
+    uint64_t token;
+    enum rk_status status;
+    raft_index index; /* OK: of the entry that made it so; of LEADER 0 */
+    char why[CHANGE_WHY_BYTES_MAX + 1];
+};
+void change_reply_encode(struct buffer *out, const struct change_reply *reply);
+enum rk_status change_reply_decode(struct slice payload,
+                                   struct change_reply *ret_reply) MUST_USE; /* PROTOCOL */
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forwarded commands and where they went. */
+/* Forwarded commands and changes, and what became of them. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,9 +46,40 @@ static void try_reply(struct slice input)
     buffer_release(&again);
 }
 
+static void try_change(struct slice input)
+{
+    struct buffer again = BUFFER_INIT;
+    struct member_change change;
+    uint64_t token;
+
+    if (change_decode(input, &token, &change) == RK_OK) {
+        change_encode(&again, token, &change);
+        INVARIANT(slice_equal(buffer_slice(&again), input));
+    }
+    buffer_release(&again);
+}
+
+static void try_change_reply(struct slice input)
+{
+    struct buffer again = BUFFER_INIT;
+    struct change_reply reply, back;
+
+    if (change_reply_decode(input, &reply) == RK_OK) {
+        enum rk_status status;
+
+        change_reply_encode(&again, &reply);
+        status = change_reply_decode(buffer_slice(&again), &back);
+        INVARIANT(status == RK_OK && back.status == reply.status && back.index == reply.index);
+        INVARIANT(strcmp(back.why, reply.why) == 0);
+    }
+    buffer_release(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_forward(slice_of(data, size));
     try_reply(slice_of(data, size));
+    try_change(slice_of(data, size));
+    try_change_reply(slice_of(data, size));
     return 0;
 }

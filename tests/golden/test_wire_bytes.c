@@ -40,6 +40,9 @@ static void hello(void **state)
         .is_empty = true,
         .client_address = "10.0.0.1:7481",
         .http_address = "10.0.0.1:7482",
+        .membership_index = 77,
+        .target_incarnation = 0x1112131415161718,
+        .target_name = "n2",
     };
     struct buffer b = BUFFER_INIT;
     size_t start = frame_begin(&b, FRAME_HELLO);
@@ -247,6 +250,41 @@ static void forward_reply(void **state)
                          &(struct forward_reply){ 1000, 2, RK_NOLEADER, 0, 0 });
 }
 
+static void change(void **state)
+{
+    struct member_change change = { MEMBER_CHANGE_ADD, "n4", "10.0.0.4:7480" }, back;
+    struct buffer b = BUFFER_INIT;
+    size_t start = frame_begin(&b, FRAME_CHANGE);
+    uint64_t token = 0;
+
+    (void)state;
+    change_encode(&b, 0x21, &change);
+    frame_end(&b, start);
+    golden_expect("wire/change", buffer_slice(&b));
+    assert_int_equal(change_decode(only_frame(&b).payload, &token, &back), RK_OK);
+    assert_int_equal(token, 0x21);
+    assert_int_equal(back.kind, MEMBER_CHANGE_ADD);
+    assert_string_equal(back.name, "n4");
+    assert_string_equal(back.peer_address, "10.0.0.4:7480");
+    buffer_release(&b);
+}
+
+static void change_reply(void **state)
+{
+    struct change_reply reply = { 0x21, RK_REFUSED, 0, "no voter would be left" }, back;
+    struct buffer b = BUFFER_INIT;
+    size_t start = frame_begin(&b, FRAME_CHANGE_REPLY);
+
+    (void)state;
+    change_reply_encode(&b, &reply);
+    frame_end(&b, start);
+    golden_expect("wire/change_reply", buffer_slice(&b));
+    assert_int_equal(change_reply_decode(only_frame(&b).payload, &back), RK_OK);
+    assert_int_equal(back.status, RK_REFUSED);
+    assert_string_equal(back.why, reply.why);
+    buffer_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +297,8 @@ int main(void)
         cmocka_unit_test(read_index),
         cmocka_unit_test(forward),
         cmocka_unit_test(forward_reply),
+        cmocka_unit_test(change),
+        cmocka_unit_test(change_reply),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@ import socket
 import struct
 import zlib
 
-HELLO, HELLO_REFUSED, MESSAGE, FORWARD, FORWARD_REPLY = range(1, 6)
+HELLO, HELLO_REFUSED, MESSAGE, FORWARD, FORWARD_REPLY, CHANGE, CHANGE_REPLY = range(1, 8)
 (REQUEST_VOTE, REQUEST_VOTE_REPLY, APPEND_ENTRIES, APPEND_ENTRIES_REPLY, INSTALL_SNAPSHOT,
  INSTALL_SNAPSHOT_REPLY, READ_INDEX, READ_INDEX_REPLY, TIMEOUT_NOW) = range(1, 10)
 HEADER_BYTES = 12
@@ -87,7 +87,8 @@ class Hello:
         self.cluster_id = bytes(16)
         self.sender, self.target, self.name = sender, target, name
         self.incarnation, self.boot_count, self.features, self.flags = 77, 1, 0, 1
-        self.client_address = self.http_address = ""
+        self.client_address = self.http_address = self.target_name = ""
+        self.membership_index = self.target_incarnation = 0
         self.more = b""
         for key, value in changes.items():
             setattr(self, key, value)
@@ -96,7 +97,9 @@ class Hello:
         return struct.pack(">II16sQQQQQB", self.version_min, self.version_max, self.cluster_id,
                            self.sender, self.target, self.incarnation, self.boot_count,
                            self.features, self.flags) + \
-            text(self.name) + text(self.client_address) + text(self.http_address) + self.more
+            text(self.name) + text(self.client_address) + text(self.http_address) + \
+            struct.pack(">QQ", self.membership_index, self.target_incarnation) + \
+            text(self.target_name) + self.more
 
     @staticmethod
     def parse(payload):
@@ -109,7 +112,9 @@ class Hello:
             texts.append(payload[at + 1:at + 1 + size].decode())
             at += 1 + size
         h.name, h.client_address, h.http_address = texts
-        assert at == len(payload)
+        h.membership_index, h.target_incarnation = struct.unpack(">QQ", payload[at:at + 16])
+        h.target_name = payload[at + 17:at + 17 + payload[at + 16]].decode()
+        assert at + 17 + payload[at + 16] == len(payload)
         return h
 
 

@@ -262,10 +262,6 @@ static void a_frame_before_hello_is_refused(void **state)
     put_hello(&bytes, 2, "n2", 2); /* ourselves */
     send_raw(f, buffer_slice(&bytes));
     wait_logged(f, 2, "node 2 \"n2\" is no other member here");
-    buffer_clear(&bytes);
-    put_hello(&bytes, 3, "n3", 2); /* this one is to be dialled */
-    send_raw(f, buffer_slice(&bytes));
-    wait_logged(f, 2, "node 3 is not expected on this connection");
     assert_int_equal(end_of(f, 2)->frames, 0);
     buffer_release(&bytes);
 }
@@ -541,6 +537,33 @@ static void a_member_that_moved_is_dialled_at_its_new_place(void **state)
     wait_connected(f, 1, 2); /* by a name this time: through the resolver */
 }
 
+/* Who was away while the other one moved, or came, does not know where to dial. */
+static void who_is_not_dialled_dials_back(void **state)
+{
+    struct fixture *f = *state;
+    struct membership known = f->members;
+
+    known.members[1].peer_address[0] = '\0';
+    end_open(f, 1);
+    transport_set_members(end_of(f, 1)->transport, &known);
+    end_open(f, 2);
+    wait_connected(f, 1, 2);
+    end_send(f, 1, 2, "hello");
+    wait_received(f, 2, 1);
+}
+
+static void who_is_refused_is_told_why(void **state)
+{
+    struct fixture *f = *state;
+
+    end_of(f, 2)->refuses_all = true;
+    end_open(f, 1);
+    end_open(f, 2);
+    wait_logged(f, 1, "refused by the other side: another cluster");
+    assert_true(end_of(f, 1)->refused[2] > 0);
+    assert_int_equal(end_of(f, 1)->refusal, RK_FOREIGN);
+}
+
 static void a_name_that_does_not_resolve_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -612,6 +635,8 @@ int main(void)
         TEST(a_removed_member_is_disconnected_without_a_call),
         TEST(members_may_change_inside_received),
         TEST(a_member_that_moved_is_dialled_at_its_new_place),
+        TEST(who_is_not_dialled_dials_back),
+        TEST(who_is_refused_is_told_why),
         TEST(a_name_that_does_not_resolve_is_told),
         TEST(a_bad_listen_address_is_an_error),
     };

@@ -87,6 +87,15 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
     }
 }
 
+static void on_refused(void *context, node_id peer, enum rk_status status, const char *text)
+{
+    struct end *end = context;
+
+    (void)text;
+    end->refused[peer]++;
+    end->refusal = status;
+}
+
 static void on_log(void *context, int level, const char *text)
 {
     struct end *end = context;
@@ -101,7 +110,8 @@ static void on_log(void *context, int level, const char *text)
 }
 
 static const struct transport_callbacks callbacks = { on_fill_hello, on_check_hello, on_opened,
-                                                      on_closed,     on_received,    on_log };
+                                                      on_closed,     on_received,    on_refused,
+                                                      on_log };
 
 /* ---- Life ---- */
 

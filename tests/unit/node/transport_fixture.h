@@ -13,6 +13,8 @@ struct end {
     struct fixture *fixture;
     node_id id;
     unsigned opened[TRANSPORTS_MAX + 1], closed[TRANSPORTS_MAX + 1]; /* by id of the peer */
+    unsigned refused[TRANSPORTS_MAX + 1];                            /* by id of the peer */
+    enum rk_status refusal;                                          /* the last one */
     bool by_host;                                                    /* of the last close */
     struct buffer received;                                          /* payloads */
     unsigned frames;

@@ -26,6 +26,9 @@ static struct hello make_hello(void)
         .is_empty = true,
         .client_address = "n1.example:7481",
         .http_address = "n1.example:7482",
+        .membership_index = 77,
+        .target_incarnation = 0xfedcba0987654321,
+        .target_name = "n2",
     };
 
     return h;
@@ -54,6 +57,9 @@ static void a_hello_comes_back(void **state)
     assert_true(back.is_empty);
     assert_string_equal(back.client_address, h.client_address);
     assert_string_equal(back.http_address, h.http_address);
+    assert_int_equal(back.membership_index, 77);
+    assert_int_equal(back.target_incarnation, h.target_incarnation);
+    assert_string_equal(back.target_name, "n2");
     buffer_release(&b);
 }
 

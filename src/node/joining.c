@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Members that come and go while this node runs.
+ *
+ * An empty node waits to be dialled by the cluster that admitted it (`member add`, `member
+ * replace`): the first HELLO that means it by name tells cluster and id.  A sender that this node
+ * does not know, but who goes by a newer membership, is let in as a guest: it was admitted while
+ * this node was away, and only it may be able to tell.  Whoever goes by an older membership and
+ * is not in ours was removed.
+ */
+#include "base/assert.h"
+#include "node/node_internal.h"
+
+/* ---- Joining ---- */
+
+bool identity_may_join(const struct node *n, const struct hello *hello)
+{
+    static const uint8_t unknown[CLUSTER_ID_BYTES];
+    bool is_other = hello->target != n->state.id || n->options.is_joining;
+
+    return n->is_empty && !n->is_bootstrap_sent && is_other && hello->target != 0 &&
+           memcmp(n->state.cluster_id, unknown, CLUSTER_ID_BYTES) == 0 &&
+           memcmp(hello->cluster_id, unknown, CLUSTER_ID_BYTES) != 0 &&
+           (hello->target_incarnation == 0 || hello->target_incarnation == n->state.incarnation) &&
+           strcmp(hello->target_name, n->options.name) == 0;
+}
+
+void identity_join(struct node *n, const struct hello *hello)
+{
+    n->state.id = hello->target;
+    memcpy(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES);
+    recovery_join(n);
+    writer_save_state(n->writer, &n->state, n->state_generation);
+    transport_set_self(n->transport, n->state.id);
+    members_refresh_transport(n);
+    node_log(n, NODE_LOG_INFO, "admitted by %s as member %llu", hello->sender_name,
+             (unsigned long long)n->state.id);
+}
+
+/* ---- Guests ---- */
+
+enum rk_status identity_admit_guest(struct node *n, const struct hello *hello, struct errmsg *why)
+{
+    struct guest *g = NULL;
+
+    if (raft_membership_index(n->raft) == 0 && hello->membership_index == 0) {
+        return RK_OK; /* neither has a cluster yet: the transport says so */
+    }
+    if (hello->membership_index <= raft_membership_index(n->raft)) {
+        errmsg_set(why, "%s, member %llu, is not or no longer a member of this cluster",
+                   hello->sender_name, (unsigned long long)hello->sender);
+        return RK_REMOVED;
+    }
+    for (unsigned i = 0; i < n->guest_count; i++) {
+        if (n->guests[i].id == hello->sender) {
+            g = &n->guests[i];
+        }
+    }
+    if (g == NULL && n->guest_count == MEMBERS_MAX) {
+        errmsg_set(why, "too many members are not known to this node yet");
+        return RK_OVERLOADED;
+    }
+    if (g == NULL) {
+        g = &n->guests[n->guest_count++];
+    }
+    *g = (struct guest){ .id = hello->sender, .membership_index = hello->membership_index };
+    memcpy(g->name, hello->sender_name, sizeof g->name);
+    members_refresh_transport(n);
+    return RK_OK;
+}
+
+/* Who is still unknown when we know as much as they did is no member. */
+static void drop_guests(struct node *n)
+{
+    const struct membership *m = raft_membership(n->raft);
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n->guest_count; i++) {
+        if (membership_find(m, n->guests[i].id) == NULL &&
+            n->guests[i].membership_index > raft_membership_index(n->raft)) {
+            n->guests[kept++] = n->guests[i];
+        }
+    }
+    n->guest_count = kept;
+}
+
+/* ---- Whom to talk to ---- */
+
+bool node_is_removed(const struct node *n)
+{
+    raft_index index = 0;
+    const struct membership *committed = raft_committed_membership(n->raft, &index);
+
+    return index != 0 && n->state.id != 0 && membership_find(committed, n->state.id) == NULL &&
+           membership_find(raft_membership(n->raft), n->state.id) == NULL;
+}
+
+/* Names may come twice: of a member and of the one that replaces it. */
+static void put_guest(struct membership *to, node_id id, const char *name)
+{
+    struct member member = { .id = id, .flags = MEMBER_LEAVING };
+
+    memcpy(member.name, name, sizeof member.name);
+    (void)!membership_add(to, &member); /* it is there, or there is no room: not reached then */
+}
+
+void members_refresh_transport(struct node *n)
+{
+    struct membership to = *raft_membership(n->raft);
+    raft_index index = 0;
+    const struct membership *committed = raft_committed_membership(n->raft, &index);
+
+    drop_guests(n);
+    for (unsigned i = 0; i < committed->count; i++) {
+        struct member leaving = committed->members[i];
+
+        leaving.flags |= MEMBER_LEAVING;
+        (void)!membership_add(&to, &leaving); /* not taken back yet, and mostly there */
+    }
+    for (unsigned i = 0; i < n->guest_count; i++) {
+        put_guest(&to, n->guests[i].id, n->guests[i].name);
+    }
+    if (node_is_removed(n) && raft_role_of(n->raft) != RAFT_LEADER) {
+        to.count = 0;
+    }
+    transport_set_members(n->transport, &to);
+    n->changes.is_identity_due = true;
+}
+
+static void note_removal(struct node *n)
+{
+    if (!node_is_removed(n) || n->is_removal_told) {
+        return;
+    }
+    n->is_removal_told = true;
+    node_log(n, NODE_LOG_WARN,
+             "this node was removed from the cluster: it serves nothing any more; stop it and "
+             "delete its data directory");
+    proposals_refuse(n);
+}
+
+void members_note(struct node *n)
+{
+    raft_index committed = 0;
+
+    (void)raft_committed_membership(n->raft, &committed);
+    if (raft_membership_index(n->raft) == n->noted_membership_index &&
+        committed == n->noted_committed_index && !n->effects.role_changed) {
+        return;
+    }
+    n->noted_membership_index = raft_membership_index(n->raft);
+    n->noted_committed_index = committed;
+    members_refresh_transport(n);
+    note_removal(n);
+}
+
+void members_refused(void *context, node_id peer, enum rk_status status, const char *text)
+{
+    struct node *n = context;
+
+    (void)peer;
+    (void)text;
+    if (status == RK_REMOVED && !n->is_removal_told && raft_membership_index(n->raft) > 0) {
+        n->is_removal_told = true;
+        node_log(n, NODE_LOG_WARN,
+                 "the others say that this node was removed from the cluster: if that is so, stop "
+                 "it and delete its data directory; to bring it back use `refkeeper member add`");
+    }
+}
