@@ -101,6 +101,15 @@ static int disk_read(struct fs *fs, fs_handle file, uint64_t offset, void *data,
     return INNER(d, read, file, offset, data, size, ret_size);
 }
 
+/* Where a write may land instead: further on, or among what was written long ago. */
+static uint64_t misdirected(struct disk *d, fs_handle file, uint64_t offset)
+{
+    uint64_t end = 0;
+
+    (void)INNER(d, size, file, &end);
+    return end > offset + 4096 ? offset + 4096 : offset / 2;
+}
+
 static int disk_write(struct fs *fs, fs_handle file, uint64_t offset, const void *data, size_t size)
 {
     struct disk *d = disk_of(fs);
@@ -118,12 +127,12 @@ static int disk_write(struct fs *fs, fs_handle file, uint64_t offset, const void
                     size * (size_t)sim_between(0, 4) / 4); /* and then the rest forgets */
         return lose_power(d);
     }
-    if (is_hit(d, DISK_MISDIRECT)) {
-        uint64_t end = 0;
-
-        (void)INNER(d, size, file, &end);
-        offset = end > offset + 4096 ? offset + 4096 : offset / 2;
+    if (d->fault == DISK_MISDIRECT && misdirected(d, file, offset) != offset &&
+        is_hit(d, DISK_MISDIRECT)) {
+        offset = misdirected(d, file, offset);
         sim_fault(FAULT_MISDIRECTED);
+        sim_trace("%s: a write lands at %" PRIu64, d->machine->name, offset);
+        nemesis_spoilt(d->machine);
     }
     d->written_bytes += size;
     return INNER(d, write, file, offset, data, size);

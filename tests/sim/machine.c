@@ -146,6 +146,9 @@ void machine_kill(struct machine *m, enum fs_memory_crash kind, bool goes_dark)
     }
     sim_trace("%s is killed%s%s", m->name, kind == FS_CRASH_PROCESS ? "" : ", power lost",
               goes_dark ? ", its host is dark" : "");
+    if (sim->now_us < m->powered_until_us) {
+        kind = FS_CRASH_PROCESS;
+    }
     m->is_dark = goes_dark;
     m->is_dying = true;
     m->disk.is_dead = true;

@@ -9,6 +9,7 @@
  * [docs/DISK_FORMAT.md, what stays exposed].
  */
 #include "base/assert.h"
+#include "base/heap.h"
 #include "node/node_internal.h"
 #include "sim/sim.h"
 
@@ -18,6 +19,11 @@ static node_id damaged;             /* the one whose files may be; 0 = none yet 
 static int64_t truce_until_us;      /* nobody is killed until then */
 static struct fs_memory *put_aside; /* a directory that comes back */
 static node_id put_aside_of;
+static struct {
+    struct fs_memory *copy; /* NULL = none under way */
+    uint64_t boot_count;    /* when it was taken */
+    unsigned restarts;      /* since then */
+} rollback;
 static unsigned cuts; /* raised by each: an older one does not end a newer */
 
 static struct machine *any_machine(void)
@@ -237,6 +243,25 @@ static bool rot_after_kill(const char *prefix, unsigned from, unsigned to)
     return rot(m, prefix, from, to);
 }
 
+static void on_spoilt(void *context, uint64_t argument)
+{
+    struct machine *m = context;
+
+    (void)argument;
+    if (sim->now_us >= truce_until_us && !m->is_banned) {
+        kill(m, FS_CRASH_PROCESS, false, short_us());
+    }
+}
+
+/* It will find out when it starts the next time.  Until its index is durable, a power cut
+ * would take the last witness of the entry: the exposure docs/DISK_FORMAT.md speaks of. */
+void nemesis_spoilt(struct machine *m)
+{
+    m->is_spoilt = true;
+    m->powered_until_us = sim->now_us + 3 * SECOND_US;
+    sim_after(SIM_WORLD, NULL, short_us(), on_spoilt, m, 0);
+}
+
 /* ---- Directories ---- */
 
 static bool can_swap(const struct machine *m)
@@ -285,6 +310,7 @@ static bool swap_directory(struct machine *m, struct fs_memory *other)
 
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         sim->machines[i].disk.fault = DISK_WELL;
+        fs_memory_set_space(sim->machines[i].disk.memory, UINT64_MAX);
     }
     truce_until_us = sim->now_us + us;
     machine_kill(m, FS_CRASH_PROCESS, false);
@@ -302,6 +328,85 @@ static bool wipe(void)
     struct machine *m = any_machine();
 
     return can_swap(m) && swap_directory(m, fs_memory_new());
+}
+
+static void copy_file(void *context, const char *name)
+{
+    struct fs *from = ((struct fs **)context)[0], *to = ((struct fs **)context)[1];
+    fs_handle from_dir = -1, to_dir = -1, in = -1, out = -1;
+    uint64_t size = 0;
+    size_t got = 0;
+    uint8_t *bytes;
+
+    INVARIANT(from->ops->open_dir(from, "data", false, &from_dir) == 0 &&
+              to->ops->open_dir(to, "data", true, &to_dir) == 0);
+    INVARIANT(from->ops->open(from, from_dir, name, FS_READ, &in) == 0 &&
+              to->ops->open(to, to_dir, name, FS_WRITE | FS_CREATE, &out) == 0);
+    (void)from->ops->size(from, in, &size);
+    bytes = heap_alloc(size + 1);
+    (void)from->ops->read(from, in, 0, bytes, size, &got);
+    INVARIANT(to->ops->write(to, out, 0, bytes, got) == 0 && to->ops->truncate(to, out, size) == 0);
+    INVARIANT(to->ops->datasync(to, out) == 0 && to->ops->sync_dir(to, to_dir) == 0);
+    heap_free(bytes);
+    from->ops->close(from, in);
+    from->ops->close(from, from_dir);
+    to->ops->close(to, out);
+    to->ops->close(to, to_dir);
+}
+
+static struct fs_memory *copy_directory(struct fs_memory *from)
+{
+    struct fs_memory *copy = fs_memory_new();
+    struct fs *ends[] = { fs_memory_fs(from), fs_memory_fs(copy) };
+    fs_handle dir = -1;
+
+    INVARIANT(ends[0]->ops->open_dir(ends[0], "data", false, &dir) == 0);
+    (void)ends[0]->ops->list(ends[0], dir, copy_file, ends);
+    ends[0]->ops->close(ends[0], dir);
+    return copy;
+}
+
+/*
+ * A copy is taken, the machine lives on and is restarted, and then runs on the copy.  Others
+ * know a copy by a boot count lower than the newest they saw; the copy's own start adds one,
+ * so it takes two restarts to have it fall behind.
+ */
+static void on_rollback(void *context, uint64_t argument)
+{
+    struct machine *m = context;
+
+    (void)argument;
+    if (sim->is_healing || rollback.copy == NULL) {
+        return;
+    }
+    if (rollback.restarts < 2) {
+        if (m->node != NULL && sim->now_us >= truce_until_us) {
+            kill(m, FS_CRASH_PROCESS, false, SECOND_US / 10);
+            rollback.restarts++;
+        }
+    } else if (can_swap(m) && m->node->state.boot_count >= rollback.boot_count + 2) {
+        struct fs_memory *copy = rollback.copy;
+
+        rollback.copy = NULL;
+        sim_trace("fault: %s (%s)", fault_name(FAULT_ROLLED_BACK), m->name);
+        sim_fault(FAULT_ROLLED_BACK);
+        (void)swap_directory(m, copy);
+        return;
+    }
+    sim_after(SIM_WORLD, NULL, SECOND_US, on_rollback, m, 0);
+}
+
+static bool roll_back(void)
+{
+    struct machine *m = any_machine();
+
+    if (rollback.copy == NULL && can_swap(m)) {
+        rollback.copy = copy_directory(m->disk.memory);
+        rollback.boot_count = m->node->state.boot_count;
+        rollback.restarts = 0;
+        sim_after(SIM_WORLD, NULL, SECOND_US, on_rollback, m, 0);
+    }
+    return false; /* counted when it happens */
 }
 
 /* ---- The draw ---- */
@@ -376,8 +481,15 @@ static bool make_process_fault(enum fault fault, struct machine *m)
         return rot_after_kill("raft-state", 0, 1000);
     case FAULT_ROT_LOG:
         return rot_after_kill("raft-log", 0, 500);
+    case FAULT_MISDIRECTED:
+        if (m->node != NULL && may_damage(m)) {
+            disk_arm(&m->disk, DISK_MISDIRECT, (unsigned)sim_between(0, 20));
+        }
+        return false;
     case FAULT_WIPED:
         return wipe();
+    case FAULT_ROLLED_BACK:
+        return roll_back();
     default:
         return false;
     }
@@ -387,6 +499,9 @@ static bool make_other_fault(enum fault fault, struct machine *m)
 {
     switch (fault) {
     case FAULT_NOSPACE:
+        if (sim->now_us < truce_until_us) {
+            return false;
+        }
         fs_memory_set_space(m->disk.memory, (uint64_t)sim_between(0, 64 * KIB));
         sim_after(SIM_WORLD, NULL, any_us(), on_space_again, m, 0);
         return true;
@@ -452,6 +567,7 @@ void nemesis_start(void)
     damaged = put_aside_of = 0;
     truce_until_us = 0;
     put_aside = NULL;
+    rollback.copy = NULL;
     cuts = 0;
     sim_after(SIM_WORLD, NULL, 2 * SECOND_US, on_fault, NULL, 0);
 }
@@ -460,6 +576,8 @@ void nemesis_heal(void)
 {
     sim->is_healing = true;
     net_heal();
+    fs_memory_free(rollback.copy);
+    rollback.copy = NULL;
     if (put_aside != NULL) {
         on_put_back(&sim->machines[put_aside_of], 0);
     }

@@ -50,7 +50,8 @@ struct machine {
     int64_t paused_until_us;
     bool is_turn_planned;
 
-    bool is_spoilt; /* somebody changed its files: it may refuse them */
+    bool is_spoilt;           /* somebody changed its files: it may refuse them */
+    int64_t powered_until_us; /* it loses no power until then */
 
     /* what the checks saw of the process */
     raft_index known_commit;
@@ -208,5 +209,7 @@ void checks_note_vote(struct machine *m, raft_term term, node_id candidate);
 
 void nemesis_start(void);
 void nemesis_heal(void);
+/* A write of this machine went astray just now. */
+void nemesis_spoilt(struct machine *m);
 
 #endif

@@ -248,14 +248,16 @@ class Cluster:
 
 
 def run_tests(tests):
-    """Runs functions as TAP; each gets nothing and raises on failure.  Exits."""
+    """Runs functions as TAP; each gets nothing, raises on failure, and may return a text of what
+    it found.  Exits."""
     print("1..%d" % len(tests))
     failed = 0
     for number, test in enumerate(tests, 1):
         started = time.monotonic()
         try:
-            test()
-            print("ok %d - %s # %.1f s" % (number, test.__name__, time.monotonic() - started))
+            found = test()
+            print("ok %d - %s%s # %.1f s" % (number, test.__name__, ": " + found if found else "",
+                                             time.monotonic() - started))
         except Exception as error:  # a test may fail in any way; all of them are reported
             failed += 1
             print("not ok %d - %s" % (number, test.__name__))
