@@ -40,9 +40,19 @@ int tap_end(void)
     return failures == 0 ? 0 : 1;
 }
 
-bool tap_is_long(void)
+static bool mode_is(const char *name)
 {
     const char *mode = getenv("RK_TORTURE");
 
-    return mode != NULL && strcmp(mode, "long") == 0;
+    return mode != NULL && strcmp(mode, name) == 0;
+}
+
+bool tap_is_long(void)
+{
+    return mode_is("long");
+}
+
+bool tap_is_first(void)
+{
+    return mode_is("first");
 }

@@ -17,4 +17,7 @@ int tap_end(void);
 /* RK_TORTURE=long: the full version of a test that has a short one. */
 bool tap_is_long(void);
 
+/* RK_TORTURE=first: the first failure is enough, as when a tooth is tried. */
+bool tap_is_first(void);
+
 #endif

@@ -118,6 +118,9 @@ void sweep_run(const struct sweep_plan *plan, struct sweep_outcome *o)
     }
     o->calls = calls;
     for (uint64_t call = 1; call <= calls; call += plan->stride) {
+        if (plan->is_first_enough && o->bad > 0) {
+            break;
+        }
         bool is_write = true;
 
         for (unsigned stop = 0; stop < 5; stop++) {

@@ -21,6 +21,7 @@ struct sweep_plan {
     enum planted planted;
     bool can_allocate;
     uint64_t stride;       /* each how manyth call */
+    bool is_first_enough;  /* ends with the first bad restart */
     unsigned drawn_deaths; /* power cuts that keep a drawn part, per place; beside the two others */
 };
 

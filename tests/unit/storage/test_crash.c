@@ -26,7 +26,7 @@ static uint64_t count_calls(bool can_allocate)
 
 static void expect_clean(bool can_allocate, uint64_t stride)
 {
-    const struct sweep_plan plan = { PLANTED_NONE, can_allocate, stride, DRAWN_DEATHS };
+    const struct sweep_plan plan = { PLANTED_NONE, can_allocate, stride, false, DRAWN_DEATHS };
     struct sweep_outcome o = { 0 };
 
     sweep_run(&plan, &o);
@@ -52,7 +52,7 @@ static void every_stop_with_space_allocated_ahead_does_too(void **state)
 /* The sweep itself has teeth: planted bugs are found. */
 static void expect_found(enum planted planted, const char *name)
 {
-    const struct sweep_plan plan = { planted, false, 7, DRAWN_DEATHS };
+    const struct sweep_plan plan = { planted, false, 7, false, DRAWN_DEATHS };
     struct sweep_outcome o = { 0 };
 
     sweep_run(&plan, &o);
