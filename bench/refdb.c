@@ -1,302 +1,305 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine alone: memory per ref, rates, dump and load.  [DESIGN 10]
+ * The state machine alone, by shape and size of the set of refs, and beside it on the same refs a
+ * C++ hash map and git's own files.  [DESIGN 10]
  *
- *   bench/refdb [wide|tall|all] [refs]
+ *   bench/refdb [--rate N] [SHAPE|all] [REFS ...]     measures (100000 1000000 10000000)
+ *   bench/refdb --emit SHAPE REFS                     prints the set: path, ref, oid
  *
- * wide: all refs in one repository.  tall: ten refs in each of refs/10 repositories.
- * Resident memory is what the process has above its start, after the commands are freed.
+ * Each case runs in a process of its own.  --rate: updates per second while the snapshot is
+ * written (100000); 0 = as many as there can be.
  */
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "base/heap.h"
-#include "base/rng.h"
-#include "refdb/refdb.h"
+#include "refdb_measure.h"
 
-#define LOOKUPS 1000000
+#define SEED 1
+#define SMALL_REFS 10 /* of each repository of that shape */
+#define CASES_MAX 32
+#define RATE_DEFAULT 100000
 
-struct shape {
-    const char *name;
-    unsigned refs, refs_per_repository;
+/* What others need for the same refs; 0 = not known here. */
+struct beside {
+    double map_bytes, map_lookup_ns, map_update_ns, map_list_ns, map_copy_ms;
+    double packed_bytes;  /* git's packed-refs of all repositories */
+    double git_bytes;     /* the packed-refs git wrote for the first repository ... */
+    double formula_bytes; /* ... and what we say of it */
+    double reftable_bytes;
+    char git[64];
 };
 
-static double seconds(void)
-{
-    struct timespec now;
+struct row {
+    enum ref_shape shape;
+    struct measured ours;
+    struct beside beside;
+};
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+static void emit(const struct ref_set *set)
+{
+    char path[REF_SET_TEXT_MAX], name[REF_SET_TEXT_MAX], hex[OID_HEX_BYTES_MAX + 1];
+
+    for (uint64_t n = 0; n < set->ref_count; n++) {
+        struct oid oid = ref_set_oid(set, n, 0);
+
+        (void)ref_set_path(set, ref_set_repository_of(set, n), path);
+        (void)ref_set_name(set, n, name);
+        oid_format(&oid, hex);
+        printf("%s\t%s\t%s\n", path, name, hex);
+    }
 }
 
-static double resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long pages = 0, resident = 0;
+/* ---- Ours ---- */
 
-    if (file == NULL) {
-        return 0;
+static void measure_in_child(const struct ref_set *set, double rate, struct measured *ret)
+{
+    int ends[2], status;
+    pid_t child;
+
+    (void)fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0) {
+        perror("fork");
+        exit(1);
     }
-    if (fscanf(file, "%lu %lu", &pages, &resident) != 2) {
-        resident = 0;
+    if (child == 0) {
+        measure(set, rate, ret);
+        _exit(write(ends[1], ret, sizeof *ret) == (ssize_t)sizeof *ret ? 0 : 1);
     }
-    (void)fclose(file);
-    return (double)resident * 4096;
+    (void)close(ends[1]);
+    if (read(ends[0], ret, sizeof *ret) != (ssize_t)sizeof *ret ||
+        waitpid(child, &status, 0) != child || status != 0) {
+        fprintf(stderr, "a measuring process failed\n");
+        exit(1);
+    }
+    (void)close(ends[0]);
 }
 
-/* Names as a forge has them: branches, merge requests, tags; in random order. */
-static struct slice ref_name(const struct shape *shape, unsigned n, char *text, size_t size)
+static void print_measured(const struct measured *m)
 {
-    unsigned i = n % shape->refs_per_repository;
-    int length;
+    double refs = (double)m->refs;
 
-    if (i % 4 == 0) {
-        length = snprintf(text, size, "refs/heads/feature/issue-%06u-fix", i);
-    } else if (i % 4 == 3) {
-        length = snprintf(text, size, "refs/tags/v%u.%u.%u", i / 1000, i / 10 % 100, i % 10);
+    printf("  bytes per ref      %6.1f process, %.1f structure, %.1f process after a load "
+           "(%.1f MiB)\n",
+           m->process_bytes / refs, m->structure_bytes / refs, m->loaded_bytes / refs,
+           m->process_bytes / 1048576);
+    printf("  ns                 %6.0f create, %.0f update, %.0f lookup; per ref %.0f list, %.0f in "
+           "pages of 1,000\n",
+           m->create_ns, m->update_ns, m->lookup_ns, m->list_ns, m->page_ns);
+    printf("  digest             %6.0f ns per update\n", m->digest_ns);
+    printf("  snapshot written   %6.2f s (CPU %.2f), %.1f MB, %.1f bytes per ref, %.0f updates "
+           "meanwhile\n",
+           m->write_s, m->write_cpu_s, m->write_bytes / 1e6, m->write_bytes / refs, m->during);
+    printf("  longest pause      %6.2f ms (%.2f by the clock; freeze %.3f, thaw %.3f), memory "
+           "+%.1f %%\n",
+           m->pause_ms, m->pause_wall_ms, m->freeze_ms, m->thaw_ms, m->overhead * 100);
+    printf("  snapshot loaded    %6.2f s (CPU %.2f), %.0f refs per second\n", m->load_s,
+           m->load_cpu_s, refs / m->load_s);
+}
+
+/* ---- Others ---- */
+
+static void take_word(struct beside *b, const char *word, const char *value)
+{
+    const struct {
+        const char *word;
+        double *to;
+    } words[] = {
+        { "map_bytes", &b->map_bytes },         { "map_lookup_ns", &b->map_lookup_ns },
+        { "map_update_ns", &b->map_update_ns }, { "map_list_ns", &b->map_list_ns },
+        { "map_copy_ms", &b->map_copy_ms },     { "packed_bytes", &b->git_bytes },
+        { "reftable_bytes", &b->reftable_bytes },
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i].word) == 0) {
+            *words[i].to = strtod(value, NULL);
+        }
+    }
+    if (strcmp(word, "git") == 0) {
+        (void)snprintf(b->git, sizeof b->git, "%s", value);
+    }
+}
+
+/* Runs it with the set as its input; each line of its output is a word and a value. */
+static void run_beside(const char *self, const char *tool, const struct ref_set *set, uint64_t refs,
+                       struct beside *b)
+{
+    char folder[512], command[2048], word[64], value[64];
+    char *slash;
+    FILE *output;
+
+    (void)snprintf(folder, sizeof folder, "%s", self);
+    slash = strrchr(folder, '/');
+    *(slash == NULL ? folder : slash) = '\0';
+    (void)snprintf(command, sizeof command, "'%s' --emit %s %" PRIu64 " | %s%s%s", self,
+                   ref_shape_name(set->shape), refs, tool[0] == '/' ? "" : folder,
+                   tool[0] == '/' ? "" : "/", tool);
+    output = popen(command, "r");
+    while (output != NULL && fscanf(output, "%63s %63[^\n]", word, value) == 2) {
+        take_word(b, word, value);
+    }
+    if (output == NULL || pclose(output) != 0) {
+        fprintf(stderr, "%s: no figures\n", tool);
+    }
+}
+
+/* git's packed-refs: a line of 46 bytes, then per ref the oid, a space, the name, an end. */
+static double packed_refs_bytes(const struct ref_set *set, uint64_t count)
+{
+    char name[REF_SET_TEXT_MAX];
+    double bytes = 46.0 * (double)(count / set->refs_per_repository);
+
+    for (uint64_t n = 0; n < count; n++) {
+        bytes += (double)(40 + 1 + ref_set_name(set, n, name).size + 1);
+    }
+    return bytes;
+}
+
+static void look_beside(const char *self, const struct ref_set *set, struct beside *b)
+{
+    const char *source = getenv("RK_SRCDIR");
+    char script[512];
+
+    run_beside(self, "refdb_hashmap", set, set->ref_count, b);
+    b->packed_bytes = packed_refs_bytes(set, set->ref_count);
+    b->formula_bytes = packed_refs_bytes(set, set->refs_per_repository);
+    (void)snprintf(script, sizeof script, "%s/bench/refdb_git.sh",
+                   source == NULL ? BENCH_SRCDIR : source);
+    run_beside(self, script, set, set->refs_per_repository, b);
+}
+
+static void print_beside(const struct beside *b, const struct ref_set *set)
+{
+    double refs = (double)set->ref_count;
+
+    printf("  beside             std::unordered_map: %.1f bytes per ref, %.0f ns lookup, %.0f ns "
+           "update, %.0f ns\n                     per ref to list in order, %.0f ms to copy for a "
+           "snapshot\n",
+           b->map_bytes / refs, b->map_lookup_ns, b->map_update_ns, b->map_list_ns,
+           b->map_copy_ms);
+    printf("                     packed-refs: %.1f bytes per ref; of the first repository git %s "
+           "wrote %.0f bytes, %s\n",
+           b->packed_bytes / refs, b->git, b->git_bytes,
+           b->git_bytes == b->formula_bytes ? "as computed" : "NOT as computed");
+    if (b->reftable_bytes > 0) {
+        printf("                     reftable: %.1f bytes per ref of the first repository\n",
+               b->reftable_bytes / (double)set->refs_per_repository);
     } else {
-        length = snprintf(text, size, "refs/changes/%02u/%u/%u", i / 4 % 100, i / 4, i % 4);
-    }
-    return slice_of(text, (size_t)length);
-}
-
-static struct slice path_of(const struct shape *shape, unsigned n, char *text, size_t size)
-{
-    unsigned repo = n / shape->refs_per_repository;
-    int length = snprintf(text, size, "group-%04u/project-%06u.git", repo / 50, repo);
-
-    return slice_of(text, (size_t)length);
-}
-
-static struct oid some_oid(uint64_t n)
-{
-    struct rng rng = { n };
-    struct oid oid = { .size = 20 };
-
-    for (unsigned i = 0; i < 24; i += 8) {
-        put_be64(oid.bytes + i, rng_next(&rng));
-    }
-    return oid;
-}
-
-static void apply(struct refdb *db, const struct buffer *command, enum rk_status expected)
-{
-    struct entry entry = { 1, refdb_applied_index(db) + 1, buffer_slice(command) };
-    struct refdb_result result;
-
-    if (refdb_apply(db, &entry, &result) != RK_OK || result.status != expected) {
-        fprintf(stderr, "refused: %s\n", rk_status_word(result.status));
-        exit(1);
+        printf("                     reftable: git %s has none\n", b->git);
     }
 }
 
-static void register_all(struct refdb *db, const struct shape *shape)
+/* ---- The table ---- */
+
+static void print_table(const struct row *rows, unsigned count)
 {
-    static const char *const storages[3] = { "storage-1", "storage-2", "storage-3" };
-    struct buffer command = BUFFER_INIT;
-    char path[64];
-
-    for (unsigned n = 0; n < shape->refs; n += shape->refs_per_repository) {
-        for (unsigned i = 0; i < 3; i++) {
-            buffer_clear(&command);
-            command_encode_register_repo(&command, path_of(shape, n, path, sizeof path),
-                                         slice_of_text(storages[i]));
-            apply(db, &command, RK_OK);
-        }
-    }
-    buffer_release(&command);
-}
-
-/* One update under an envelope with an actor, as a hook sends it. */
-static void encode_update(const struct shape *shape, unsigned n, uint64_t generation,
-                          struct buffer *command)
-{
-    struct envelope envelope = { .flags = ENVELOPE_ATOMIC };
-    struct ref_update update = { .old_value = OLD_ABSENT };
-    char name[64], path[64], actor[32];
-
-    (void)snprintf(actor, sizeof actor, "user-%u", n % 500);
-    envelope.actor = slice_of_text(actor);
-    update.refname = ref_name(shape, n, name, sizeof name);
-    update.new_oid = some_oid(n + generation * shape->refs);
-    if (generation > 0) {
-        update.old_value = OLD_OID;
-        update.old_oid = some_oid(n + (generation - 1) * shape->refs);
-    }
-    buffer_clear(command);
-    command_encode_ref_envelope(command, &envelope, path_of(shape, n, path, sizeof path), &update,
-                                1);
-}
-
-/* A permutation: every number once, in no order. */
-static unsigned *shuffled(unsigned count)
-{
-    unsigned *order = heap_alloc(count * sizeof *order);
-    struct rng rng = { 42 };
-
+    printf("\n| shape | refs | bytes/ref process | structure | packed-refs | hash map | create, "
+           "update, lookup ns | list ns | digest ns | snapshot s, MB | load s | pause ms | memory "
+           "+%% |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (unsigned i = 0; i < count; i++) {
-        order[i] = i;
-    }
-    for (unsigned i = count - 1; i > 0; i--) {
-        unsigned k = (unsigned)rng_below(&rng, i + 1), kept = order[i];
+        const struct measured *m = &rows[i].ours;
+        const struct beside *b = &rows[i].beside;
+        double refs = (double)m->refs;
 
-        order[i] = order[k];
-        order[k] = kept;
+        printf("| %s | %" PRIu64 " | %.1f | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f | %.0f | %.0f | "
+               "%.2f, %.1f | %.2f | %.1f | %.1f |\n",
+               ref_shape_name(rows[i].shape), m->refs, m->process_bytes / refs,
+               m->structure_bytes / refs, b->packed_bytes / refs, b->map_bytes / refs, m->create_ns,
+               m->update_ns, m->lookup_ns, m->list_ns, m->digest_ns, m->write_s,
+               m->write_bytes / 1e6, m->load_s, m->pause_wall_ms, m->overhead * 100);
     }
-    return order;
 }
 
-static void update_all(struct refdb *db, const struct shape *shape, const unsigned *order,
-                       uint64_t generation, const char *what)
-{
-    struct buffer command = BUFFER_INIT;
-    double encoding, both;
+struct wanted {
+    bool shapes[REF_SHAPE_COUNT];
+    uint64_t sizes[CASES_MAX / REF_SHAPE_COUNT];
+    unsigned size_count;
+    double rate;
+};
 
-    encoding = seconds();
-    for (unsigned i = 0; i < shape->refs; i++) {
-        encode_update(shape, order[i], generation, &command);
-    }
-    encoding = seconds() - encoding;
-    both = seconds();
-    for (unsigned i = 0; i < shape->refs; i++) {
-        encode_update(shape, order[i], generation, &command);
-        apply(db, &command, RK_OK);
-    }
-    both = seconds() - both;
-    printf("  %-28s %8.0f ns each\n", what, (both - encoding) / shape->refs * 1e9);
-    buffer_release(&command);
-}
-
-static void look_up(const struct refdb *db, const struct shape *shape, const unsigned *order)
+static void run_all(const char *self, const struct wanted *w)
 {
-    struct refdb_ref_cursor cursor;
-    struct refdb_ref ref;
-    char name[64], path[64];
+    struct row rows[CASES_MAX] = { 0 };
     unsigned count = 0;
-    double start = seconds();
 
-    for (unsigned i = 0; i < LOOKUPS; i++) {
-        unsigned n = order[i % shape->refs];
+    for (unsigned shape = 0; shape < REF_SHAPE_COUNT; shape++) {
+        for (unsigned i = 0; w->shapes[shape] && i < w->size_count; i++) {
+            struct ref_set set = ref_set_of((enum ref_shape)shape, w->sizes[i], SMALL_REFS, SEED);
+            struct row *row = &rows[count++];
 
-        count += refdb_find_ref(db, path_of(shape, n, path, sizeof path),
-                                ref_name(shape, n, name, sizeof name), &ref) == RK_OK;
-    }
-    printf("  %-28s %8.0f ns each (%u found, names made in between)\n", "lookup",
-           (seconds() - start) / LOOKUPS * 1e9, count);
-    count = 0;
-    start = seconds();
-    for (unsigned n = 0; n < shape->refs; n += shape->refs_per_repository) {
-        if (refdb_seek_refs(db, path_of(shape, n, path, sizeof path), SLICE_NONE, &cursor) ==
-            RK_OK) {
-            while (refdb_next_ref(&cursor, &ref)) {
-                count++;
-            }
+            row->shape = set.shape;
+            printf("%s: %" PRIu64 " refs in %" PRIu64 " repositories, seed %d\n",
+                   ref_shape_name(set.shape), set.ref_count, ref_set_repository_count(&set), SEED);
+            measure_in_child(&set, w->rate, &row->ours);
+            print_measured(&row->ours);
+            look_beside(self, &set, &row->beside);
+            print_beside(&row->beside, &set);
         }
     }
-    printf("  %-28s %8.0f ns each\n", "list", (seconds() - start) / count * 1e9);
+    print_table(rows, count);
 }
 
-static void dump_and_load(struct refdb *db, const struct shape *shape)
+static int usage(void)
 {
-    struct buffer dump = BUFFER_INIT;
-    struct refdb_loader *loader = refdb_loader_new();
-    struct refdb_view *view;
-    struct refdb *loaded = NULL;
-    struct refdb_gauges gauges;
-    double freeze = seconds(), start, longest = 0, resident;
-    size_t before;
+    fprintf(stderr, "usage: refdb [--rate N] [giant|android|keep-around|small|all] [REFS ...]\n"
+                    "       refdb --emit SHAPE REFS\n");
+    return 2;
+}
 
-    view = refdb_freeze(db);
-    freeze = seconds() - freeze;
-    start = seconds();
-    do {
-        double piece = seconds();
+/* The words behind the options: one or all shapes, then sizes. */
+static bool parse(char **words, int count, struct wanted *w)
+{
+    enum ref_shape shape;
+    bool is_all = count == 0 || strcmp(words[0], "all") == 0;
 
-        before = dump.size;
-        refdb_dump_next(view, &dump);
-        piece = seconds() - piece;
-        longest = piece > longest ? piece : longest;
-    } while (dump.size > before);
-    printf("  %-28s %8.3f s, %.1f MB, longest piece %.2f ms, freeze %.3f ms\n", "dump",
-           seconds() - start, (double)dump.size / 1e6, longest * 1e3, freeze * 1e3);
-    refdb_thaw(db, view);
-    refdb_free(db);
-    malloc_trim(0);
-    resident = resident_bytes();
-    start = seconds();
-    if (refdb_loader_put(loader, buffer_slice(&dump)) != RK_OK ||
-        refdb_loader_finish(loader, &loaded) != RK_OK) {
-        fprintf(stderr, "the dump was refused\n");
-        exit(1);
+    if (!is_all && !ref_shape_find(words[0], &shape)) {
+        return false;
     }
-    refdb_get_gauges(loaded, &gauges);
-    printf("  %-28s %8.3f s\n", "load", seconds() - start);
-    printf("  %-28s %8.1f bytes per ref, %.1f MiB\n", "resident after load",
-           (resident_bytes() - resident) / shape->refs, (resident_bytes() - resident) / 1048576);
-    printf("  %-28s %8.1f bytes per ref\n", "held after load", (double)gauges.bytes / shape->refs);
-    refdb_free(loaded);
-    buffer_release(&dump);
-}
-
-/* What changing goes on costs while a view is held, and how long the thaw takes. */
-static void update_while_frozen(struct refdb *db, const struct shape *shape, const unsigned *order)
-{
-    struct refdb_view *view = refdb_freeze(db);
-    double start;
-
-    update_all(db, shape, order, 2, "update, frozen");
-    start = seconds();
-    refdb_thaw(db, view);
-    printf("  %-28s %8.3f ms\n", "thaw", (seconds() - start) * 1e3);
-    update_all(db, shape, order, 3, "update, after the thaw");
-}
-
-static void measure(const struct shape *shape)
-{
-    unsigned *order = shuffled(shape->refs);
-    double resident = resident_bytes();
-    struct refdb *db = refdb_new();
-    struct refdb_gauges gauges;
-    uint8_t digest[16];
-    double start;
-
-    printf("%s: %u refs in %u repositories\n", shape->name, shape->refs,
-           shape->refs / shape->refs_per_repository);
-    register_all(db, shape);
-    update_all(db, shape, order, 0, "create, random order");
-    malloc_trim(0);
-    refdb_get_gauges(db, &gauges);
-    printf("  %-28s %8.1f bytes per ref, %.1f MiB\n", "resident",
-           (resident_bytes() - resident) / shape->refs, (resident_bytes() - resident) / 1048576);
-    printf("  %-28s %8.1f bytes per ref\n", "held", (double)gauges.bytes / shape->refs);
-    update_all(db, shape, order, 1, "update");
-    look_up(db, shape, order);
-    start = seconds();
-    refdb_digest_recompute(db, digest);
-    printf("  %-28s %8.3f s\n", "digest derived anew", seconds() - start);
-    update_while_frozen(db, shape, order);
-    dump_and_load(db, shape);
-    heap_free(order);
+    for (unsigned i = 0; i < REF_SHAPE_COUNT; i++) {
+        w->shapes[i] = is_all || i == shape;
+    }
+    for (int i = 1; i < count && w->size_count < CASES_MAX / REF_SHAPE_COUNT; i++) {
+        w->sizes[w->size_count++] = strtoull(words[i], NULL, 10);
+        if (w->sizes[w->size_count - 1] < SMALL_REFS) {
+            return false;
+        }
+    }
+    if (w->size_count == 0) {
+        w->sizes[0] = 100000;
+        w->sizes[1] = 1000000;
+        w->sizes[2] = 10000000;
+        w->size_count = 3;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    const char *which = argc > 1 ? argv[1] : "all";
-    unsigned refs = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1000000;
-    struct shape wide = { "wide", refs, refs }, tall = { "tall", refs, 10 };
+    struct wanted wanted = { .rate = RATE_DEFAULT };
+    int next = 1;
 
-    if (refs < 10 || refs % 10 != 0) {
-        fprintf(stderr, "usage: refdb [wide|tall|all] [refs, a multiple of 10]\n");
-        return 2;
+    if (argc == 4 && strcmp(argv[1], "--emit") == 0) {
+        uint64_t refs = strtoull(argv[3], NULL, 10);
+        enum ref_shape shape;
+        struct ref_set set;
+
+        if (!ref_shape_find(argv[2], &shape) || refs < SMALL_REFS) {
+            return usage();
+        }
+        set = ref_set_of(shape, refs, SMALL_REFS, SEED);
+        emit(&set);
+        return 0;
     }
-    if (strcmp(which, "tall") != 0) {
-        measure(&wide);
+    if (argc > 2 && strcmp(argv[1], "--rate") == 0) {
+        wanted.rate = strtod(argv[2], NULL);
+        next = 3;
     }
-    if (strcmp(which, "wide") != 0) {
-        measure(&tall);
+    if (!parse(argv + next, argc - next, &wanted)) {
+        return usage();
     }
+    run_all(argv[0], &wanted);
     return 0;
 }
