@@ -85,9 +85,10 @@ static void print_measured(const struct measured *m)
            "(%.1f MiB)\n",
            m->process_bytes / refs, m->structure_bytes / refs, m->loaded_bytes / refs,
            m->process_bytes / 1048576);
-    printf("  ns                 %6.0f create, %.0f update, %.0f lookup; per ref %.0f list, %.0f in "
-           "pages of 1,000\n",
-           m->create_ns, m->update_ns, m->lookup_ns, m->list_ns, m->page_ns);
+    printf(
+        "  ns                 %6.0f create, %.0f update, %.0f lookup; per ref %.0f list, %.0f in "
+        "pages of 1,000\n",
+        m->create_ns, m->update_ns, m->lookup_ns, m->list_ns, m->page_ns);
     printf("  digest             %6.0f ns per update\n", m->digest_ns);
     printf("  snapshot written   %6.2f s (CPU %.2f), %.1f MB, %.1f bytes per ref, %.0f updates "
            "meanwhile\n",
@@ -107,9 +108,9 @@ static void take_word(struct beside *b, const char *word, const char *value)
         const char *word;
         double *to;
     } words[] = {
-        { "map_bytes", &b->map_bytes },         { "map_lookup_ns", &b->map_lookup_ns },
-        { "map_update_ns", &b->map_update_ns }, { "map_list_ns", &b->map_list_ns },
-        { "map_copy_ms", &b->map_copy_ms },     { "packed_bytes", &b->git_bytes },
+        { "map_bytes", &b->map_bytes },           { "map_lookup_ns", &b->map_lookup_ns },
+        { "map_update_ns", &b->map_update_ns },   { "map_list_ns", &b->map_list_ns },
+        { "map_copy_ms", &b->map_copy_ms },       { "packed_bytes", &b->git_bytes },
         { "reftable_bytes", &b->reftable_bytes },
     };
 
@@ -178,8 +179,7 @@ static void print_beside(const struct beside *b, const struct ref_set *set)
     printf("  beside             std::unordered_map: %.1f bytes per ref, %.0f ns lookup, %.0f ns "
            "update, %.0f ns\n                     per ref to list in order, %.0f ms to copy for a "
            "snapshot\n",
-           b->map_bytes / refs, b->map_lookup_ns, b->map_update_ns, b->map_list_ns,
-           b->map_copy_ms);
+           b->map_bytes / refs, b->map_lookup_ns, b->map_update_ns, b->map_list_ns, b->map_copy_ms);
     printf("                     packed-refs: %.1f bytes per ref; of the first repository git %s "
            "wrote %.0f bytes, %s\n",
            b->packed_bytes / refs, b->git, b->git_bytes,

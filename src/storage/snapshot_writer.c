@@ -8,6 +8,10 @@
 #include "storage/snapshot_file.h"
 #include "storage/storage_internal.h"
 
+/* Object ids do not shrink, and trying costs ten times what writing them does. When a block saved less
+ * than a fourth, so many behind it are kept raw untried; what follows from the bytes alone. */
+#define BLOCKS_UNTRIED 7
+
 struct snapshot_writer {
     struct fs *fs;
     fs_handle dir;
@@ -22,6 +26,7 @@ struct snapshot_writer {
     uint64_t offset;
     uint64_t raw_bytes;
     uint32_t blocks;
+    unsigned untried; /* blocks to keep raw without trying */
     bool is_failed;
 };
 
@@ -113,29 +118,42 @@ enum rk_status snapshot_writer_open(struct fs *fs, const char *data_dir,
     return RK_OK;
 }
 
-/* Deflates w->raw behind a head in w->stored; a block that does not shrink is kept raw. */
+/* Deflates w->raw to `to`, which has room for as many bytes; how many it took, or 0 when it does not
+ * shrink. */
+static size_t deflate_block(struct snapshot_writer *w, uint8_t *to)
+{
+    int rc = deflateReset(&w->stream);
+
+    INVARIANT(rc == Z_OK);
+    w->stream.next_in = w->raw.data;
+    w->stream.avail_in = (uInt)w->raw.size;
+    w->stream.next_out = to;
+    w->stream.avail_out = (uInt)w->raw.size - 1;
+    return deflate(&w->stream, Z_FINISH) == Z_STREAM_END ? w->raw.size - 1 - w->stream.avail_out
+                                                         : 0;
+}
+
+/* Puts w->raw behind a head into w->stored, deflated or, where that gains nothing, raw. */
 static void compress_block(struct snapshot_writer *w)
 {
     uint8_t *head;
     uLong crc;
-    size_t size = w->raw.size;
-    int rc;
+    size_t size = 0;
 
     buffer_clear(&w->stored);
     if (buffer_reserve(&w->stored, SNAPSHOT_BLOCK_HEAD_BYTES + w->raw.size) != RK_OK) {
         heap_exhausted(SNAPSHOT_BLOCK_HEAD_BYTES + w->raw.size);
     }
     head = w->stored.data;
-    rc = deflateReset(&w->stream);
-    INVARIANT(rc == Z_OK);
-    w->stream.next_in = w->raw.data;
-    w->stream.avail_in = (uInt)w->raw.size;
-    w->stream.next_out = head + SNAPSHOT_BLOCK_HEAD_BYTES;
-    w->stream.avail_out = (uInt)w->raw.size - 1;
-    if (deflate(&w->stream, Z_FINISH) == Z_STREAM_END) {
-        size = w->raw.size - 1 - w->stream.avail_out;
+    if (w->untried > 0) {
+        w->untried--;
     } else {
-        memcpy(head + SNAPSHOT_BLOCK_HEAD_BYTES, w->raw.data, w->raw.size);
+        size = deflate_block(w, head + SNAPSHOT_BLOCK_HEAD_BYTES);
+        w->untried = size == 0 || size > w->raw.size / 4 * 3 ? BLOCKS_UNTRIED : 0;
+    }
+    if (size == 0) {
+        size = w->raw.size;
+        memcpy(head + SNAPSHOT_BLOCK_HEAD_BYTES, w->raw.data, size);
     }
     put_be32(head, (uint32_t)w->raw.size);
     put_be32(head + 4, (uint32_t)size);

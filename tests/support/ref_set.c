@@ -18,8 +18,8 @@ static const char *const shape_names[REF_SHAPE_COUNT] = {
 };
 
 static const char *const words[] = {
-    "parser", "login",   "cache", "index",  "docs",   "timeout", "retry",  "mobile",
-    "search", "billing", "theme", "upload", "export", "metrics", "queue",  "release",
+    "parser", "login",   "cache", "index",  "docs",   "timeout", "retry", "mobile",
+    "search", "billing", "theme", "upload", "export", "metrics", "queue", "release",
 };
 
 static const char *const verbs[] = { "fix", "add", "drop", "rework", "bump", "test" };
@@ -199,8 +199,8 @@ struct slice ref_set_path(const struct ref_set *s, uint64_t repository, char tex
         return put(text, "platform/%s.git", shape_names[s->shape]);
     }
     return put(text, "%s-%04" PRIu64 "/%s-%06" PRIu64 ".git", words[number % COUNT(words)],
-               repository / 50,
-               words[number_of(s, OF_WORDS, repository) % COUNT(words)], repository);
+               repository / 50, words[number_of(s, OF_WORDS, repository) % COUNT(words)],
+               repository);
 }
 
 struct slice ref_set_actor(const struct ref_set *s, uint64_t n, char text[REF_SET_TEXT_MAX])

@@ -5,6 +5,7 @@
  * goes on changing.
  *
  *   RK_SEED=n RK_STEPS=m tests/unit/refdb/test_random     runs one sequence again
+ *   RK_SEEDS=n tests/unit/refdb/test_random               runs so many: 60,000 commands each
  */
 #include "unit/refdb/fixture.h"
 
@@ -16,6 +17,13 @@
 #include "unit/refdb/naive_model.h"
 
 #define STEPS_DEFAULT 60000
+
+/* More than a million commands; sanitizers take ten times as long over each. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SEEDS_DEFAULT 6
+#else
+#define SEEDS_DEFAULT 20
+#endif
 
 static const char *const paths[] = { "a/x",   "a/y",   "a/b/x", "b/x",     "b/a/x", "c",
                                      "a/b/c", "a/b/y", "a/c/x", "a/b/b/x", "b/b/x", "a-b/x" };
@@ -34,6 +42,11 @@ struct run {
     uint64_t steps;
     uint64_t replays, seen[RK_STATUS_COUNT]; /* results there were, by status */
 };
+
+/* Of all runs. */
+static struct {
+    uint64_t commands, dumps_while_changing, loads, digests;
+} totals;
 
 static unsigned below(struct run *t, unsigned bound)
 {
@@ -453,6 +466,7 @@ static void compare_state(struct run *t)
     refdb_digest(t->db, kept);
     refdb_digest_recompute(t->db, anew);
     assert_memory_equal(kept, anew, sizeof kept);
+    totals.digests++;
 }
 
 /* ---- Snapshots ---- */
@@ -470,6 +484,7 @@ static void replace_by_loaded(struct run *t)
     buffer_release(&again);
     refdb_free(t->db);
     t->db = loaded;
+    totals.loads++;
 }
 
 static void start_view(struct run *t)
@@ -490,6 +505,7 @@ static void go_on_with_view(struct run *t)
     assert_memory_equal(t->before.data, t->during.data, t->before.size);
     refdb_thaw(t->db, t->view);
     t->view = NULL;
+    totals.dumps_while_changing++;
     buffer_release(&t->before);
     buffer_release(&t->during);
 }
@@ -593,10 +609,11 @@ static void run(uint64_t seed, uint64_t steps)
                   (unsigned long long)seed, (unsigned long long)steps);
     rng_init(&t->rng, seed);
     t->db = refdb_new();
+    totals.commands += steps;
     for (t->steps = 0; t->steps < steps; t->steps++) {
         step(t);
         step_snapshots(t);
-        if (t->steps % 500 == 0) {
+        if (below(t, 500) == 0) {
             compare_state(t);
         }
     }
@@ -628,9 +645,14 @@ static void random_commands_agree_with_the_naive_model(void **state)
         run(seed, steps);
         return;
     }
-    for (seed = 1; seed <= 5; seed++) {
+    for (seed = 1; seed <= number_from("RK_SEEDS", SEEDS_DEFAULT); seed++) {
         run(seed, steps);
     }
+    print_message("%llu commands, %llu dumps while changing, %llu states loaded, %llu digests "
+                  "derived anew\n",
+                  (unsigned long long)totals.commands,
+                  (unsigned long long)totals.dumps_while_changing, (unsigned long long)totals.loads,
+                  (unsigned long long)totals.digests);
 }
 
 int main(void)
