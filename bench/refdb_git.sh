@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # refdb_git.sh: reads "path<TAB>ref<TAB>oid" lines of one repository and says how large the files
-# are in which git keeps these refs. git itself writes them: it rewrites a packed-refs of ours for one
-# ref more, whose line is then taken off.
+# are in which git keeps these refs. git itself writes them: it rewrites a packed-refs of ours for
+# one ref more, whose line is then taken off.
 
 set -eu
 export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null

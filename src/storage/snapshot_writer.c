@@ -8,8 +8,8 @@
 #include "storage/snapshot_file.h"
 #include "storage/storage_internal.h"
 
-/* Object ids do not shrink, and trying costs ten times what writing them does. When a block saved less
- * than a fourth, so many behind it are kept raw untried; what follows from the bytes alone. */
+/* Object ids do not shrink, and trying costs ten times what writing them does.  When a block saved
+ * less than a fourth, so many behind it are kept raw untried: a rule of the bytes alone. */
 #define BLOCKS_UNTRIED 7
 
 struct snapshot_writer {
@@ -118,8 +118,8 @@ enum rk_status snapshot_writer_open(struct fs *fs, const char *data_dir,
     return RK_OK;
 }
 
-/* Deflates w->raw to `to`, which has room for as many bytes; how many it took, or 0 when it does not
- * shrink. */
+/* Deflates w->raw to `to`, which has room for as many bytes; how many it took, or 0 when it does
+ * not shrink. */
 static size_t deflate_block(struct snapshot_writer *w, uint8_t *to)
 {
     int rc = deflateReset(&w->stream);
