@@ -162,6 +162,10 @@ RK_API enum rk_status rk_repo_freeze(struct rk_client *client, const char *path,
 RK_API enum rk_status rk_repo_thaw(struct rk_client *client, const char *path,
                                    const struct rk_write *write, uint64_t *ret_index,
                                    struct rk_error *ret_error);
+/* The cluster forgets that `storage` holds the repository.  Errors: CONFLICT for its primary. */
+RK_API enum rk_status rk_repo_remove_replica(struct rk_client *client, const char *path,
+                                             const char *storage, const struct rk_write *write,
+                                             uint64_t *ret_index, struct rk_error *ret_error);
 /* A map: id, path, format, head, state, primary, epoch, replicas, ... */
 RK_API enum rk_status rk_repo_show(struct rk_client *client, const char *path,
                                    struct rk_reply **ret_map, struct rk_error *ret_error);

@@ -35,6 +35,7 @@
 #define FILTER_RULES_MAX 64               /* of the tracked-ref filter; one more = TOOLARGE */
 #define FILTER_PATTERN_BYTES_MAX 256      /* longer = TOOLARGE */
 #define CLUSTER_ID_BYTES 16
+#define DIGEST_INTERVAL 1024              /* members compare states at multiples of this index */
 #define RAFT_TERM_MAX (1ULL << 60)        /* a larger term of a peer is a lie, not an election */
 #define RAFT_INDEX_MAX (1ULL << 60)       /* likewise; leaves room for sums without overflow */
 
@@ -131,6 +132,8 @@
 #define KEPT_DETAILS_BYTES_MAX (64 * KIB) /* of one kept result; beyond, items keep the status */
 #define TOMBSTONES_MAX 10000             /* removed repositories remembered; oldest evicted */
 #define STORAGES_MAX 100000              /* one more = TOOLARGE */
+
+#define DIGESTS_KEPT 64                  /* at multiples of DIGEST_INTERVAL; older = not known */
 
 /* Work put off, so that no entry takes long. */
 #define SWEPT_PER_ENTRY 64               /* objects left over from a freeze, freed by one entry */

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/heap.h"
 
 /* ---- Client ---- */
@@ -49,6 +50,28 @@ struct rk_client *cli_client(struct cli *cli, int *ret_exit)
         }
     }
     return cli->client;
+}
+
+char *cli_member_endpoints(struct cli *cli, struct rk_client *client)
+{
+    struct buffer list = BUFFER_INIT;
+    struct rk_reply *members = NULL;
+
+    if (rk_member_list(client, &members, NULL) == RK_OK) {
+        for (size_t i = 0; i < members->count; i++) {
+            const char *address = rk_reply_get_text(members->items[i], "client");
+
+            if (address[0] != '\0') {
+                buffer_printf(&list, "%s%s", list.size > 0 ? "," : "", address);
+            }
+        }
+        rk_reply_free(members);
+    }
+    if (list.size == 0) {
+        buffer_printf(&list, "%s", cli->endpoints == NULL ? "127.0.0.1:7481" : cli->endpoints);
+    }
+    buffer_put_u8(&list, '\0');
+    return (char *)list.data;
 }
 
 const char *cli_actor(struct cli *cli)

@@ -85,6 +85,10 @@ struct rk_client *cli_client(struct cli *cli, int *ret_exit);
 /* A client of one endpoint with the same options otherwise; closed by the caller. */
 struct rk_client *cli_client_of(struct cli *cli, const char *endpoints, struct rk_error *error);
 
+/* The client addresses of the members, or the endpoints given when no node can be asked; between
+ * commas.  Freed by the caller. */
+char *cli_member_endpoints(struct cli *cli, struct rk_client *client);
+
 /* Who acts: --actor, REMOTE_USER, the login name, the uid.  Owned by `cli`. */
 const char *cli_actor(struct cli *cli);
 

@@ -169,6 +169,19 @@ int cmd_repo_thaw(struct cli *cli, int argc, char **argv)
                         &s.error);
 }
 
+int cmd_repo_remove_replica(struct cli *cli, int argc, char **argv)
+{
+    struct setup s = { .index = 0 };
+    int code;
+
+    if (set_up(cli, &s, argc, argv, NULL, 0, 2, 2, &code) < 0) {
+        return code;
+    }
+    return write_report(
+        cli, rk_repo_remove_replica(s.client, argv[0], argv[1], s.write, &s.index, &s.error),
+        &s.index, &s.error);
+}
+
 int cmd_repo_show(struct cli *cli, int argc, char **argv)
 {
     struct rk_error error;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/heap.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
@@ -12,29 +11,6 @@
 static const char *const columns[] = { "endpoint", "node",    "role", "term", "leader",
                                        "commit",   "applied", "refs", "state" };
 #define COLUMNS (sizeof columns / sizeof columns[0])
-
-/* The client addresses of the members, or those given when no node can be asked. */
-static char *find_endpoints(struct cli *cli, struct rk_client *client)
-{
-    struct buffer list = BUFFER_INIT;
-    struct rk_reply *members = NULL;
-
-    if (rk_member_list(client, &members, NULL) == RK_OK) {
-        for (size_t i = 0; i < members->count; i++) {
-            const char *address = rk_reply_get_text(members->items[i], "client");
-
-            if (address[0] != '\0') {
-                buffer_printf(&list, "%s%s", list.size > 0 ? "," : "", address);
-            }
-        }
-        rk_reply_free(members);
-    }
-    if (list.size == 0) {
-        buffer_printf(&list, "%s", cli->endpoints == NULL ? "127.0.0.1:7481" : cli->endpoints);
-    }
-    buffer_put_u8(&list, '\0');
-    return (char *)list.data;
-}
 
 static const char *first_of(const struct rk_reply *map, const char *one, const char *two)
 {
@@ -73,7 +49,7 @@ static int print_node(struct cli *cli, struct output *o, const char *endpoint)
 
 static int print_cluster(struct cli *cli, struct rk_client *client)
 {
-    char *list = find_endpoints(cli, client);
+    char *list = cli_member_endpoints(cli, client);
     struct output *o = output_open(cli->format, OUTPUT_ROWS, columns, COLUMNS);
     int code = 0;
 

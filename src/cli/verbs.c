@@ -23,6 +23,10 @@ const struct verb cli_verbs[] = {
       "Creates the repository with STORAGE as primary, or adds STORAGE as a replica.\n" WRITE_HELP,
       cmd_repo_register },
     { "repo remove", "PATH", "Removes a repository and its refs.\n" WRITE_HELP, cmd_repo_remove },
+    { "repo remove-replica", "PATH STORAGE",
+      "Forgets that STORAGE holds the repository.\n"
+      "Refused for its primary: move that first.\n" WRITE_HELP,
+      cmd_repo_remove_replica },
     { "repo rename", "PATH NEW | --prefix OLD/ NEW/",
       "Renames a repository, or with --prefix all below OLD/, or none.\n" WRITE_HELP,
       cmd_repo_rename },
@@ -46,6 +50,24 @@ const struct verb cli_verbs[] = {
       "Adds a storage or changes fields of it.\n", cmd_storage_set },
     { "storage list", "", "Lists storages.\n", cmd_storage_list },
     { "storage remove", "NAME", "Removes a storage no repository uses.\n", cmd_storage_remove },
+    { "limits show", "",
+      "Shows what the cluster holds beside what it may hold.  A limit of 0 is none.\n",
+      cmd_limits_show },
+    { "limits set", "[--repositories N] [--refs N] [--bytes N] [--repository-refs N]",
+      "Limits what the cluster may hold.  0 = no limit; limits not named stay as they are.\n"
+      "  --repositories N      repositories\n"
+      "  --refs N              refs of all repositories\n"
+      "  --bytes N             of names, object ids, actors, paths, as `limits show` counts them\n"
+      "  --repository-refs N   refs of any one repository\n"
+      "Over a limit new repositories and new refs are refused; changing and deleting is not.\n",
+      cmd_limits_set },
+    { "filter show", "", "Shows which refs the cluster decides about.\n", cmd_filter_show },
+    { "filter set", "RULE... | --clear",
+      "Says which refs the cluster decides about: track:PATTERN or ignore:PATTERN each, of which\n"
+      "the first that fits decides; a ref that none fits is tracked.  PATTERN starts with refs/,\n"
+      "has at most one * between slashes, and with a slash at its end means all below.\n"
+      "  --clear               all refs are tracked\n",
+      cmd_filter_set },
     { "primary set", "STORAGE PATH... [--force REASON]",
       "Makes STORAGE the primary of each repository.\n"
       "  --force REASON        also where it was not seen complete: updates may be lost\n",
@@ -57,6 +79,15 @@ const struct verb cli_verbs[] = {
       "                        this machine is that storage: there, git runs here, below DIR\n"
       "  --print               only says what it would run\n",
       cmd_route },
+    { "endpoint hash", "",
+      "Asks every member for the digest of its state at an index all of them know.  Exit code 4\n"
+      "when they differ, 5 when one does not answer or there is no such index.\n",
+      cmd_endpoint_hash },
+    { "capacity", "[--refs N] [--repositories N]",
+      "Projects memory, size of a snapshot and time to load it, from what is there now.\n"
+      "  --refs N              for so many refs of the kind there are\n"
+      "  --repositories N      in so many repositories (as many refs in each as now)\n",
+      cmd_capacity },
     { "member list", "", "Lists the nodes of the cluster.\n", cmd_member_list },
     { "hook proc-receive", "",
       "Decides a push: git receive-pack calls it as hooks/proc-receive.  [githooks(5)]\n"

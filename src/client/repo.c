@@ -121,6 +121,13 @@ enum rk_status rk_repo_thaw(struct rk_client *client, const char *path,
     return write_texts(client, "REPO.THAW", path, NULL, write, ret_index, ret_error);
 }
 
+enum rk_status rk_repo_remove_replica(struct rk_client *client, const char *path,
+                                      const char *storage, const struct rk_write *write,
+                                      uint64_t *ret_index, struct rk_error *ret_error)
+{
+    return write_texts(client, "REPLICA.REMOVE", path, storage, write, ret_index, ret_error);
+}
+
 enum rk_status rk_repo_show(struct rk_client *client, const char *path, struct rk_reply **ret_map,
                             struct rk_error *ret_error)
 {

@@ -248,6 +248,7 @@ enum rk_status refdb_apply(struct refdb *db, const struct entry *entry,
     if (command.tag == COMMAND_MEMBERSHIP) {
         apply_membership(db, entry);
     }
+    state_mark(db);
     result_finish(&db->results, ret_result);
     ret_result->actor = a.actor;
     ret_result->wall_ms = a.envelope == NULL ? 0 : a.envelope->wall_ms;

@@ -198,7 +198,13 @@ struct slice refdb_filter(const struct refdb *db);
 /* Sum modulo 2^128 over everything in the snapshot: equal on all nodes at equal index. */
 void refdb_digest(const struct refdb *db, uint8_t ret_digest[16]);
 
-/* The same, derived anew from the data; O(state).  For verification and tests. */
+/*
+ * What refdb_digest() was at an index: of the applied one, and of the last DIGESTS_KEPT multiples
+ * of DIGEST_INTERVAL this node applied itself.  False for any other.  O(1).
+ */
+bool refdb_digest_at(const struct refdb *db, raft_index index, uint8_t ret_digest[16]);
+
+/* The same as refdb_digest(), derived anew from the data; O(state).  For verification and tests. */
 void refdb_digest_recompute(const struct refdb *db, uint8_t ret_digest[16]);
 
 /* The cluster's identity and members as last applied; NULL before the first. */

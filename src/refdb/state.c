@@ -114,3 +114,30 @@ void refdb_digest(const struct refdb *db, uint8_t ret_digest[DIGEST_BYTES])
     digest_store(state_digest(&db->at, &db->membership, &scratch), ret_digest);
     buffer_release(&scratch);
 }
+
+void state_mark(struct refdb *db)
+{
+    struct state_mark *mark;
+
+    if (db->at.applied_index % DIGEST_INTERVAL != 0) {
+        return;
+    }
+    mark = &db->marks[db->at.applied_index / DIGEST_INTERVAL % DIGESTS_KEPT];
+    mark->index = db->at.applied_index;
+    digest_store(state_digest(&db->at, &db->membership, &db->scratch), mark->digest);
+}
+
+bool refdb_digest_at(const struct refdb *db, raft_index index, uint8_t ret_digest[DIGEST_BYTES])
+{
+    const struct state_mark *mark = &db->marks[index / DIGEST_INTERVAL % DIGESTS_KEPT];
+
+    if (index == db->at.applied_index) {
+        refdb_digest(db, ret_digest);
+        return true;
+    }
+    if (index == 0 || mark->index != index) {
+        return false;
+    }
+    memcpy(ret_digest, mark->digest, sizeof mark->digest);
+    return true;
+}

@@ -66,6 +66,10 @@ struct refdb {
     uint64_t session_bytes;               /* of kept results */
     uint64_t limits[LIMIT_COUNT];         /* the setting, decoded; 0 = none */
     struct buffer filter;                 /* likewise */
+    struct state_mark {
+        raft_index index; /* a multiple of DIGEST_INTERVAL; 0 = none yet */
+        uint8_t digest[DIGEST_BYTES];
+    } marks[DIGESTS_KEPT]; /* the newest, by index / DIGEST_INTERVAL modulo their number */
     struct result_builder results;
     struct buffer scratch;      /* within one function */
     struct ref_update *updates; /* of the batch being applied */
@@ -77,6 +81,9 @@ static inline struct slice key_of_u64(uint64_t value, uint8_t key[8])
     put_be64(key, value);
     return slice_of(key, 8);
 }
+
+/* Keeps the digest of now when the applied index is one to compare at. */
+void state_mark(struct refdb *db);
 
 /* The digest of a state at this position; `m` counts once there is one. */
 struct digest state_digest(const struct state_position *at, const struct membership *m,

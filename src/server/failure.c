@@ -49,6 +49,13 @@ void failure_add_oid(struct failure *f, const char *key, const struct oid *oid)
     add_field(f, key, FAILURE_OID)->oid = *oid;
 }
 
+static void add_detail(struct failure *f, const char *key, const struct refdb_item *item)
+{
+    if (item->detail.size > 0) {
+        failure_add_text(f, key, item->detail);
+    }
+}
+
 void failure_from_item(struct failure *f, const struct refdb_item *item)
 {
     PRE(item->status != RK_OK);
@@ -60,6 +67,7 @@ void failure_from_item(struct failure *f, const struct refdb_item *item)
         failure_add_oid(f, "current", &item->current);
         failure_add_number(f, "index", item->current_index);
         failure_add_text(f, "actor", item->current_actor);
+        add_detail(f, item->status == RK_EXISTS ? "path" : "reason", item);
         break;
     case RK_NAMECONFLICT:
         failure_add_text(f, "with", item->detail);
@@ -76,11 +84,15 @@ void failure_from_item(struct failure *f, const struct refdb_item *item)
                     "the primary all the same");
         failure_add_number(f, "last_index", item->current_index);
         break;
+    case RK_FENCED:
+        add_detail(f, "primary", item);
+        break;
+    case RK_NOSTORAGE:
+        add_detail(f, "storage", item);
+        break;
     case RK_TOOLARGE:
     case RK_BADARG:
-        if (item->detail.size > 0) {
-            failure_add_text(f, "reason", item->detail);
-        }
+        add_detail(f, "reason", item);
         break;
     default:
         break;

@@ -97,6 +97,8 @@ static const struct {
     { "GET", "/v1/repo", "REPO.SHOW" },        { "GET", "/v1/refs", "REF.LIST" },
     { "GET", "/v1/ref", "REF.GET" },           { "GET", "/v1/route", "ROUTE" },
     { "GET", "/v1/events", "EVENTS" },         { "DELETE", "/v1/repo", "REPO.REMOVE" },
+    { "GET", "/v1/limits", "LIMITS.SHOW" },    { "GET", "/v1/filter", "FILTER.SHOW" },
+    { "GET", "/v1/digest", "STATE.DIGEST" },
 };
 
 /* ---- Who asks ---- */

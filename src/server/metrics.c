@@ -90,6 +90,22 @@ static void put_peers(struct buffer *out, const struct node_status *st)
     }
 }
 
+static void put_limits(struct buffer *out, const struct refdb *db)
+{
+    static const char *const names[LIMIT_COUNT] = {
+        [LIMIT_REPOSITORIES] = "store_repositories_limit",
+        [LIMIT_REFS] = "store_refs_limit",
+        [LIMIT_BYTES] = "store_content_bytes_limit",
+        [LIMIT_REPOSITORY_REFS] = "store_repository_refs_limit",
+    };
+    uint64_t limits[LIMIT_COUNT];
+
+    refdb_get_limits(db, limits);
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        put_gauge(out, names[i], "What LIMITS.SET allows; 0 = no limit.", limits[i]);
+    }
+}
+
 static void put_disk_and_state(struct buffer *out, const struct node_status *st,
                                const struct refdb *db)
 {
@@ -118,7 +134,13 @@ static void put_disk_and_state(struct buffer *out, const struct node_status *st,
     put_gauge(out, "store_refs", "Refs of all repositories.", g.refs);
     put_gauge(out, "store_storages", "Storages.", g.storages);
     put_gauge(out, "store_sessions", "Client sessions.", g.sessions);
+    put_gauge(out, "store_tombstones", "Removed repositories remembered.", g.tombstones);
     put_gauge(out, "store_bytes", "Memory held by the state.", g.bytes);
+    put_gauge(out, "store_ref_bytes", "Of names, object ids and actors.", g.ref_bytes);
+    put_gauge(out, "store_repository_bytes", "Of paths, heads, reasons and replicas.",
+              g.repository_bytes);
+    put_gauge(out, "store_session_bytes", "Of kept results.", g.session_bytes);
+    put_limits(out, db);
     put_gauge(out, "ready", "1 when this node can serve.", st->is_ready);
 }
 

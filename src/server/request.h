@@ -108,6 +108,8 @@ struct request {
     enum storage_state storage_state;
     bool is_prefix; /* REPO.RENAME PREFIX */
     struct envelope envelope;
+    unsigned limit_fields; /* of SetLimits: which of `limits` are set */
+    uint64_t limits[LIMIT_COUNT];
     /* Lists: in the scratch the request was parsed with, void at its next parse. */
     const struct slice *items; /* paths, replicas, or the arguments of a local request */
     uint32_t item_count;
@@ -203,6 +205,7 @@ extern const struct request_type requests_repo[];
 extern const struct request_type requests_storage[];
 extern const struct request_type requests_replica[];
 extern const struct request_type requests_route[];
+extern const struct request_type requests_settings[];
 extern const struct request_type requests_cluster[];
 extern const struct request_type requests_events[];
 extern const struct request_type requests_connect[];

@@ -134,6 +134,14 @@ static void put_state(const struct refdb *db, struct sink *s)
     sink_number(s, gauges.storages);
     sink_field(s, "sessions");
     sink_number(s, gauges.sessions);
+    sink_field(s, "tombstones");
+    sink_number(s, gauges.tombstones);
+    sink_field(s, "ref_bytes");
+    sink_number(s, gauges.ref_bytes);
+    sink_field(s, "repository_bytes");
+    sink_number(s, gauges.repository_bytes);
+    sink_field(s, "session_bytes");
+    sink_number(s, gauges.session_bytes);
     sink_field(s, "state_bytes");
     sink_number(s, gauges.bytes);
     sink_field(s, "digest");

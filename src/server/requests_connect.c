@@ -311,15 +311,29 @@ static void do_command(const struct request_context *c, const struct request *r,
 
 /* ---- INFO and the rest ---- */
 
+static void put_info_of_state(struct buffer *text, const struct refdb *db)
+{
+    struct refdb_gauges g;
+
+    refdb_get_gauges(db, &g);
+    buffer_printf(text,
+                  "# State\r\nrepositories:%llu\r\nrefs:%llu\r\nstorages:%llu\r\nsessions:%llu\r\n"
+                  "tombstones:%llu\r\nref_bytes:%llu\r\nrepository_bytes:%llu\r\n"
+                  "session_bytes:%llu\r\nstate_bytes:%llu\r\n",
+                  (unsigned long long)g.repositories, (unsigned long long)g.refs,
+                  (unsigned long long)g.storages, (unsigned long long)g.sessions,
+                  (unsigned long long)g.tombstones, (unsigned long long)g.ref_bytes,
+                  (unsigned long long)g.repository_bytes, (unsigned long long)g.session_bytes,
+                  (unsigned long long)g.bytes);
+}
+
 static void do_info(const struct request_context *c, const struct request *r, struct sink *s)
 {
     struct buffer text = BUFFER_INIT;
     struct node_status status;
-    struct refdb_gauges gauges;
 
     (void)r;
     node_get_status(c->node, &status);
-    refdb_get_gauges(node_refdb(c->node), &gauges);
     buffer_printf(
         &text,
         "# Server\r\nserver:refkeeper\r\nrefkeeper_version:%s\r\nredis_mode:standalone\r\n"
@@ -333,9 +347,7 @@ static void do_info(const struct request_context *c, const struct request *r, st
                   raft_role_name(status.raft.role), (unsigned long long)status.raft.current_term,
                   (unsigned long long)status.raft.commit_index,
                   (unsigned long long)status.applied_index, status.is_ready ? 1 : 0);
-    buffer_printf(&text, "# State\r\nrepositories:%llu\r\nrefs:%llu\r\nstate_bytes:%llu\r\n",
-                  (unsigned long long)gauges.repositories, (unsigned long long)gauges.refs,
-                  (unsigned long long)gauges.bytes);
+    put_info_of_state(&text, node_refdb(c->node));
     sink_text(s, buffer_slice(&text));
     buffer_release(&text);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * REPLICA.REPORT: what a storage says it holds.  Answered by this node alone and kept by it alone
- * (node/replicas.h): whoever reports, reports to every node.
+ * Copies of a repository.  REPLICA.REPORT, what a storage says it holds, is answered by this node
+ * alone and kept by it alone (node/replicas.h): whoever reports, reports to every node.
  */
 #include "server/request.h"
 #include "server/requests_repo.h"
@@ -90,7 +90,28 @@ static void do_report(const struct request_context *c, const struct request *r, 
     sink_end(s);
 }
 
+static void encode_remove(const struct request *r, struct buffer *out)
+{
+    struct command command = { .tag = COMMAND_REMOVE_REPLICA };
+
+    command.u.remove_replica.path = r->path;
+    command.u.remove_replica.storage = r->storage;
+    request_encode_envelope(r, &command, out);
+}
+
 const struct request_type requests_replica[] = {
+    {
+        .name = "REPLICA.REMOVE",
+        .kind = REQUEST_WRITE,
+        .scope = SERVER_MAY_WRITE,
+        .arguments = "path storage [write options]",
+        .summary = "Forgets that a storage holds the repository; refused for its primary",
+        .positions = { FIELD_PATH, FIELD_STORAGE },
+        .position_count = 2,
+        .options = FIELDS_WRITE,
+        .encode = encode_remove,
+        .reply = reply_index,
+    },
     {
         .name = "REPLICA.REPORT",
         .kind = REQUEST_LOCAL,

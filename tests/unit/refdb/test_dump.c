@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/heap.h"
+#include "base/limits.h"
 
 /* A little of everything. */
 static void fill(struct fixture *f)
@@ -157,6 +158,35 @@ static void a_newer_dump_is_told_apart_from_a_damaged_one(void **state)
     buffer_release(&dump);
 }
 
+/* Members compare at these indexes, wherever each of them is by then. */
+static void digests_of_earlier_indexes_are_known(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t then[3][16], found[16];
+    char name[64];
+
+    assert_int_equal(register_repo(f, "a.git", "s1"), RK_OK);
+    while (refdb_applied_index(f->db) < (DIGESTS_KEPT + 3) * DIGEST_INTERVAL + 5) {
+        raft_index at = refdb_applied_index(f->db);
+
+        snprintf(name, sizeof name, "refs/heads/%u", (unsigned)(at % 50));
+        (void)ref_update(f, "a.git", name, -1, (unsigned)at + 1);
+        if ((at + 1) % DIGEST_INTERVAL == 0) {
+            refdb_digest(f->db, then[(at + 1) / DIGEST_INTERVAL % 3]);
+        }
+    }
+    for (raft_index mark = DIGESTS_KEPT + 1; mark <= DIGESTS_KEPT + 3; mark++) {
+        assert_true(refdb_digest_at(f->db, mark * DIGEST_INTERVAL, found));
+        assert_memory_equal(found, then[mark % 3], sizeof found);
+    }
+    assert_true(refdb_digest_at(f->db, refdb_applied_index(f->db), found));
+    assert_true(refdb_digest_at(f->db, 4ULL * DIGEST_INTERVAL, found)); /* the oldest kept */
+    assert_false(refdb_digest_at(f->db, 3ULL * DIGEST_INTERVAL, found));
+    assert_false(refdb_digest_at(f->db, 4ULL * DIGEST_INTERVAL + 1, found));
+    assert_false(refdb_digest_at(f->db, refdb_applied_index(f->db) + 1, found));
+    assert_false(refdb_digest_at(f->db, 0, found));
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -166,6 +196,7 @@ int main(void)
         RULE(an_empty_state_can_be_dumped_and_loaded),
         RULE(a_dump_shows_the_state_of_the_freeze),
         RULE(a_damaged_dump_is_refused),
+        RULE(digests_of_earlier_indexes_are_known),
         RULE(a_newer_dump_is_told_apart_from_a_damaged_one),
     };
 
