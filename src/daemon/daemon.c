@@ -12,6 +12,9 @@
 #include "daemon/process.h"
 #include "sys/clock.h"
 
+/* Damage found while running, once more each time: this disk is not to be trusted any further. */
+#define REOPENS_MAX 3
+
 int daemon_exit_code(enum rk_status status)
 {
     switch (status) {
@@ -233,31 +236,59 @@ static enum rk_status daemon_open(struct daemon *d, struct errmsg *why)
     return status == RK_OK ? open_front_ends(d, why) : status;
 }
 
+static void free_event(struct event **event)
+{
+    if (*event != NULL) {
+        event_free(*event);
+        *event = NULL;
+    }
+}
+
+/* All of it is gone then, so that it may be opened anew. */
 static void daemon_close(struct daemon *d)
 {
     server_close(d->server);
+    d->server = NULL;
     node_close(d->node);
+    d->node = NULL;
     passwords_close(d->passwords);
+    d->passwords = NULL;
     for (int i = 0; i < DAEMON_SIGNALS; i++) {
-        if (d->signals[i] != NULL) {
-            event_free(d->signals[i]);
-        }
+        free_event(&d->signals[i]);
     }
-    if (d->daily != NULL) {
-        event_free(d->daily);
-    }
-    if (d->watchdog != NULL) {
-        event_free(d->watchdog);
-    }
+    free_event(&d->daily);
+    free_event(&d->watchdog);
     if (d->base != NULL) {
         event_base_free(d->base);
+        d->base = NULL;
     }
+}
+
+static int serve(struct daemon *d)
+{
+    struct errmsg why = ERRMSG_INIT;
+    enum rk_status status = daemon_open(d, &why);
+    int code;
+
+    if (status != RK_OK) {
+        log_error("cannot start: %s", why.text);
+        return daemon_exit_code(status);
+    }
+    daemon_take_signals(d);
+    start_timers(d);
+    notify_service_manager("READY=1");
+    log_info("ready: peers on %s, clients on %s, HTTP on %s",
+             config_text(&d->config, CONFIG_LISTEN_PEER),
+             config_text(&d->config, CONFIG_LISTEN_CLIENT),
+             config_text(&d->config, CONFIG_LISTEN_HTTP));
+    code = node_run(d->node);
+    log_info("stopped, exit code %d", code == NODE_REOPEN ? EXIT_CORRUPT : code);
+    return code;
 }
 
 int daemon_run(struct daemon *d)
 {
-    struct errmsg why = ERRMSG_INIT;
-    enum rk_status status;
+    unsigned reopened = 0;
     int code;
 
     logging_open((enum node_log_level)config_number(&d->config, CONFIG_LOG_LEVEL),
@@ -266,21 +297,9 @@ int daemon_run(struct daemon *d)
     logging_take_libevent();
     process_prepare(&d->config);
     log_banner(&d->config);
-    status = daemon_open(d, &why);
-    if (status == RK_OK) {
-        daemon_take_signals(d);
-        start_timers(d);
-        notify_service_manager("READY=1");
-        log_info("ready: peers on %s, clients on %s, HTTP on %s",
-                 config_text(&d->config, CONFIG_LISTEN_PEER),
-                 config_text(&d->config, CONFIG_LISTEN_CLIENT),
-                 config_text(&d->config, CONFIG_LISTEN_HTTP));
-        code = node_run(d->node);
-        log_info("stopped, exit code %d", code);
-    } else {
-        log_error("cannot start: %s", why.text);
-        code = daemon_exit_code(status);
-    }
-    daemon_close(d);
-    return code;
+    do {
+        code = serve(d);
+        daemon_close(d);
+    } while (code == NODE_REOPEN && !d->is_stopping && reopened++ < REOPENS_MAX);
+    return code == NODE_REOPEN ? EXIT_CORRUPT : code;
 }

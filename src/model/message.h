@@ -60,6 +60,8 @@ struct message {
         } append_entries;
         struct {
             bool is_success;
+            bool is_repairing;         /* it lost entries to damage; what it acknowledged is void */
+            bool is_full;              /* its disk has no space for new entries */
             raft_index match_index;    /* success: durable and known to match here */
             raft_index reject_index;   /* failure: prev_log_index of the refused message */
             raft_index conflict_index; /* failure: send from at most here + 1 (fast backtracking) */

@@ -77,7 +77,7 @@ void applier_turn(struct node *n)
                                             &piece_last, &why);
 
         if (status != RK_OK) {
-            node_halt(n, status == RK_CORRUPT ? 65 : 74, "read the log to apply it: %s", why.text);
+            node_halt_on_disk(n, status, "read the log to apply it", &why);
             return;
         }
         if (!apply_bytes(n, bytes, piece_last)) {

@@ -13,7 +13,7 @@
 #include "node/node_internal.h"
 #include "sys/entropy.h"
 
-static bool is_known(const uint8_t cluster_id[CLUSTER_ID_BYTES])
+bool identity_is_known(const uint8_t cluster_id[CLUSTER_ID_BYTES])
 {
     static const uint8_t unknown[CLUSTER_ID_BYTES];
 
@@ -90,7 +90,7 @@ enum rk_status identity_check_hello(void *context, const struct hello *hello, st
     if (identity_may_join(n, hello)) {
         identity_join(n, hello);
     }
-    if (is_known(n->state.cluster_id) && is_known(hello->cluster_id) &&
+    if (identity_is_known(n->state.cluster_id) && identity_is_known(hello->cluster_id) &&
         memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) != 0) {
         errmsg_set(why, "%s belongs to another cluster; check its data directory and members",
                    hello->sender_name);
@@ -130,6 +130,42 @@ static struct peer_identity *identity_slot(struct node *n, node_id peer)
     return NULL;
 }
 
+/* What was seen of the others before this start. */
+void identity_recalled(struct node *n)
+{
+    n->peer_count = n->state.peer_count;
+    for (unsigned i = 0; i < n->state.peer_count; i++) {
+        n->peers[i].id = n->state.peers[i].id;
+        n->peers[i].incarnation = n->state.peers[i].incarnation;
+        n->peers[i].boot_count = n->state.peers[i].boot_count;
+    }
+}
+
+/* Durable, so that a directory put back from a copy is found out also after a restart of ours.
+ * Whoever is no member any more makes room. */
+static void remember(struct node *n, const struct peer_identity *p)
+{
+    struct persistent_state *state = &n->state;
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < state->peer_count; i++) {
+        const struct storage_peer *known = &state->peers[i];
+
+        if (known->id == p->id && known->incarnation == p->incarnation &&
+            known->boot_count == p->boot_count) {
+            return;
+        }
+        if (known->id != p->id && membership_find(raft_membership(n->raft), known->id) != NULL) {
+            state->peers[kept++] = *known;
+        }
+    }
+    if (kept < MEMBERS_MAX) {
+        state->peers[kept++] = (struct storage_peer){ p->id, p->incarnation, p->boot_count };
+    }
+    state->peer_count = kept;
+    writer_save_state(n->writer, state, n->state_generation);
+}
+
 void identity_opened(struct node *n, node_id peer, const struct hello *hello)
 {
     struct peer_identity *p = identity_slot(n, peer);
@@ -144,6 +180,7 @@ void identity_opened(struct node *n, node_id peer, const struct hello *hello)
     copy_text(p->client_address, sizeof p->client_address, hello->client_address);
     copy_text(p->http_address, sizeof p->http_address, hello->http_address);
     n->changes.is_identity_due = true;
+    remember(n, p);
 }
 
 bool identity_may_bootstrap(const struct node *n)
@@ -151,7 +188,7 @@ bool identity_may_bootstrap(const struct node *n)
     const struct membership *m = raft_membership(n->raft);
 
     if (!n->is_empty || n->is_bootstrap_sent || n->options.is_joining ||
-        is_known(n->state.cluster_id)) {
+        identity_is_known(n->state.cluster_id)) {
         return false;
     }
     for (unsigned i = 0; i < m->count; i++) {

@@ -47,6 +47,12 @@ void node_halt(struct node *n, int exit_code, const char *format, ...)
     n->is_stopping = n->is_stopped = true;
 }
 
+void node_halt_on_disk(struct node *n, enum rk_status status, const char *what,
+                       const struct errmsg *why)
+{
+    node_halt(n, status == RK_CORRUPT ? NODE_REOPEN : 74, "%s: %s", what, why->text);
+}
+
 raft_index node_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,
                     uint64_t *ret_bytes)
 {
@@ -85,8 +91,7 @@ static void on_written(void *context, const struct writer_report *report)
         histogram_add(&n->sync, report->sync_us[i]);
     }
     if (report->failed != RK_OK) {
-        node_halt(n, report->failed == RK_CORRUPT ? 65 : 74, "the disk failed: %s",
-                  report->why.text);
+        node_halt_on_disk(n, report->failed, "the disk failed", &report->why);
         return;
     }
     if (report->state_generation != 0) {

@@ -66,8 +66,12 @@ enum node_log_level {
 enum rk_status node_open(struct event_base *base, const struct node_options *options,
                          struct node **ret_node, struct errmsg *why) MUST_USE;
 
+/* Entries that were durable cannot be read any more: opening the directory anew finds out which,
+ * marks them and fetches them from the others, or says why not. */
+#define NODE_REOPEN 256
+
 /* Runs loop turns until node_stop() or a halt; returns the exit code of the daemon:
- * 0 asked to stop, 74 I/O failure, 65 corrupt data, 1 other. */
+ * 0 asked to stop, 74 I/O failure, 1 other; or NODE_REOPEN. */
 int node_run(struct node *n);
 
 /* Graceful: refuses new proposals, answers what can be answered, syncs, closes.

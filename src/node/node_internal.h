@@ -124,6 +124,9 @@ void applier_turn(struct node *n);
 void identity_fill_hello(void *context, struct hello *hello);
 enum rk_status identity_check_hello(void *context, const struct hello *hello, struct errmsg *why);
 void identity_opened(struct node *n, node_id peer, const struct hello *hello);
+void identity_recalled(struct node *n);
+/* False for zeros: the first entry was not applied yet. */
+bool identity_is_known(const uint8_t cluster_id[CLUSTER_ID_BYTES]);
 /* True once all initial members are connected and empty: may the first election begin. */
 bool identity_may_bootstrap(const struct node *n);
 /* The first membership: a fresh cluster id and everyone's incarnation. */
@@ -162,9 +165,12 @@ void recovery_join(struct node *n);
 
 void node_log(struct node *n, enum node_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Stops the node for good; the first cause wins. */
+/* Stops the node; the first cause wins. */
 void node_halt(struct node *n, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The log could not be read, or written: which it was says what may help. */
+void node_halt_on_disk(struct node *n, enum rk_status status, const char *what,
+                       const struct errmsg *why);
 void node_turn(struct node *n);
 raft_index node_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,
                     uint64_t *ret_bytes);

@@ -18,7 +18,9 @@ struct log_walk {
     raft_index known_membership_index; /* entries up to here are in the snapshot's */
     struct membership newest[2];       /* newest last; at most the last is uncommitted */
     raft_index newest_index[2];
+    const uint8_t *cluster_id; /* NULL = not known yet */
     bool is_malformed;
+    bool is_foreign;
 };
 
 static bool walk_entry(void *context, const struct entry *entry, uint64_t offset)
@@ -39,8 +41,10 @@ static bool walk_entry(void *context, const struct entry *entry, uint64_t offset
         w->newest_index[0] = w->newest_index[1];
         w->newest_index[1] = entry->index;
         w->is_malformed |= command_membership(entry->command, &w->newest[1]) != RK_OK;
+        w->is_foreign |= !w->is_malformed && w->cluster_id != NULL &&
+                         memcmp(w->cluster_id, w->newest[1].cluster_id, CLUSTER_ID_BYTES) != 0;
     }
-    return !w->is_malformed;
+    return !w->is_malformed && !w->is_foreign;
 }
 
 /* The two memberships the core starts with: of the snapshot or configuration, of the log. */
@@ -61,6 +65,39 @@ static void choose_memberships(struct log_walk *w, const struct membership *base
 
 /* Of a node that waits to be admitted: nobody is told it, and it never campaigns. */
 #define ID_NOT_KNOWN UINT64_MAX
+
+/* The entry of the newest one may be among those that were lost: the state file remembers it. */
+static void choose_remembered(const struct node *n, const struct storage_recovered *found,
+                              raft_index base_index, struct raft_recovered *r)
+{
+    raft_index index = n->state.latest_membership_index;
+    raft_index known = r->latest_membership == NULL ? r->committed_membership_index
+                                                    : r->latest_membership_index;
+
+    if (found->repair.last_index != 0 && index > known) {
+        r->committed_membership = &n->state.latest_membership;
+        r->committed_membership_index = base_index;
+        r->latest_membership = NULL;
+    }
+}
+
+static enum rk_status judge_walk(const struct log_walk *w, struct errmsg *why)
+{
+    if (w->is_malformed) {
+        errmsg_set(why, "raft-log.dat: the membership entry at index %" PRIu64 " is malformed",
+                   w->newest_index[1]);
+        return RK_CORRUPT;
+    }
+    if (w->is_foreign) {
+        errmsg_set(why,
+                   "raft-log.dat belongs to another cluster than raft-state.dat (entry %" PRIu64
+                   "): put the right one back, or empty the directory and run `refkeeper member "
+                   "replace`",
+                   w->newest_index[1]);
+        return RK_FOREIGN;
+    }
+    return RK_OK;
+}
 
 static void make_core(struct node *n, const struct raft_recovered *recovered)
 {
@@ -142,6 +179,22 @@ static void note_found(struct node *n, const struct storage_recovered *found,
     if (found->is_index_rebuilt) {
         node_log(n, NODE_LOG_WARN, "rebuilt raft-index.dat from the log");
     }
+    if (found->damage.text[0] != '\0') {
+        node_log(n, NODE_LOG_ERROR, "%s", found->damage.text);
+    }
+    if (found->is_damage_covered) {
+        node_log(n, NODE_LOG_WARN, "a snapshot has what was damaged: it was dropped from the log");
+    }
+    if (found->repair.last_index != 0) {
+        node_log(n, NODE_LOG_ERROR,
+                 "entries %" PRIu64 " to %" PRIu64 " are fetched from the others again; until "
+                 "then this node does not campaign",
+                 found->repair.first, found->repair.last_index);
+    }
+    if (found->snapshots_damaged > 0) {
+        node_log(n, NODE_LOG_ERROR, "%u damaged snapshots were set aside",
+                 found->snapshots_damaged);
+    }
 }
 
 static enum rk_status recover_core(struct node *n, const struct storage_recovered *found,
@@ -156,6 +209,7 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
         .log_first_index = found->log_first_index,
         .log_last_index = found->log_last_index,
         .commit_index = found->snapshot_last_index,
+        .lost_last = { found->repair.last_index, found->repair.last_term },
     };
     enum rk_status status;
 
@@ -173,16 +227,14 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
         }
     }
     w->known_membership_index = meta->membership_index;
+    w->cluster_id = identity_is_known(n->state.cluster_id) ? n->state.cluster_id : NULL;
     status = storage_walk(n->storage, found->log_first_index, walk_entry, w, why);
-    if (status == RK_OK && w->is_malformed) {
-        errmsg_set(why, "raft-log.dat: the membership entry at index %" PRIu64 " is malformed",
-                   w->newest_index[1]);
-        status = RK_CORRUPT;
-    }
+    status = status == RK_OK ? judge_walk(w, why) : status;
     if (status == RK_OK) {
         r.runs = w->runs;
         r.run_count = w->count;
         choose_memberships(w, base, meta->membership_index, &r);
+        choose_remembered(n, found, meta->membership_index, &r);
         make_core(n, &r);
     }
     heap_free(w->runs);
@@ -197,6 +249,7 @@ enum rk_status recovery_open(struct node *n, struct errmsg *why)
         .fs = fs_posix(),
         .data_dir = n->options.data_dir,
         .node_name = n->options.name,
+        .voters = membership_voter_count(&n->options.initial_members),
     };
     struct snapshot_meta *meta = heap_new(struct snapshot_meta);
     struct storage_recovered *found = heap_new(struct storage_recovered);
@@ -213,6 +266,7 @@ enum rk_status recovery_open(struct node *n, struct errmsg *why)
         status = load_map(n, found, meta, why);
     }
     if (status == RK_OK) {
+        identity_recalled(n);
         events_reset(n->events, refdb_applied_index(n->refdb));
         status = recover_core(n, found, meta, why);
     }

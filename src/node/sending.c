@@ -51,7 +51,7 @@ static void send_append_entries(struct node *n, struct buffer *out, const struct
         return; /* the front was cut since; the core will send a snapshot */
     }
     if (status != RK_OK) {
-        node_halt(n, status == RK_CORRUPT ? 65 : 74, "read the log to send it: %s", why.text);
+        node_halt_on_disk(n, status, "read the log to send it", &why);
         return;
     }
     start = frame_begin(out, FRAME_MESSAGE);

@@ -52,6 +52,7 @@ static struct raft_send *reply(struct raft *r, bool is_success)
     struct raft_send *send = effects_send(r, r->leader, MESSAGE_APPEND_ENTRIES_REPLY);
 
     send->message.u.append_entries_reply.is_success = is_success;
+    send->message.u.append_entries_reply.is_repairing = r->lost_last_index != 0;
     send->message.u.append_entries_reply.last_log_index = r->trail.last_index;
     send->message.u.append_entries_reply.read_sequence = r->echo_sequence;
     r->replied_ms = r->now_ms;
@@ -283,6 +284,9 @@ void receive_append_entries_reply(struct raft *r, const struct message *m)
         member->progress.moved_ms = r->now_ms;
     }
     member->progress.tail_index = m->u.append_entries_reply.last_log_index;
+    if (m->u.append_entries_reply.is_repairing) {
+        replication_regressed(r, member, m->u.append_entries_reply.last_log_index);
+    }
     if (m->u.append_entries_reply.is_success) {
         replication_acknowledged(r, member, match_index);
     } else {

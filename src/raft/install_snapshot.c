@@ -125,6 +125,7 @@ void install_snapshot_installed(struct raft *r, const struct raft_event *event)
     r->is_waiting = false;
     r->install.last_index = 0;
     log_commit(r, last_index);
+    log_regained(r);
     if (r->acked_index < follower_match(r)) {
         r->acked_index = follower_match(r);
     }

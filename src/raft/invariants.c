@@ -41,6 +41,7 @@ static void check_role(const struct raft *r)
         INVARIANT(trail_last_term(&r->trail) == r->hard_state.current_term || TOOTH(NO_NOOP));
         INVARIANT(r->term_start_index <= r->trail.last_index);
         INVARIANT(r->install.last_index == 0);
+        INVARIANT(r->lost_last_index == 0);
         break;
     }
     INVARIANT(r->role == RAFT_LEADER || r->uncommitted_count == 0);
@@ -142,6 +143,8 @@ uint64_t raft_state_hash(const struct raft *r)
         r->hard_state_generation,
         r->durable_generation,
         r->durable_index,
+        r->lost_last_index,
+        r->lost_last_term,
         r->trail.base_index,
         r->trail.base_term,
         r->trail.last_index,

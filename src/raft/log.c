@@ -90,6 +90,19 @@ static void log_became_durable(struct raft *r, raft_term term, raft_index index)
     }
 }
 
+void log_regained(struct raft *r)
+{
+    raft_term term = raft_term_at(r, r->durable_index);
+
+    if (r->lost_last_index != 0 &&
+        (term > r->lost_last_term ||
+         (term == r->lost_last_term && r->durable_index >= r->lost_last_index))) {
+        raft_trace(r, "the log has come to " POSITION_FMT " again", r->durable_index, term);
+        r->lost_last_index = 0;
+        r->lost_last_term = 0;
+    }
+}
+
 void log_persisted(struct raft *r, const struct raft_event *event)
 {
     uint64_t generation = event->u.persisted.hard_state_generation;
@@ -101,6 +114,7 @@ void log_persisted(struct raft *r, const struct raft_event *event)
     }
     if (event->u.persisted.last_index != 0) {
         log_became_durable(r, event->u.persisted.last_term, event->u.persisted.last_index);
+        log_regained(r);
     }
     if (r->role == RAFT_LEADER) {
         log_commit_counted(r);

@@ -68,6 +68,17 @@ bool progress_acknowledge(struct progress *p, raft_index match_index, time_ms no
     return true;
 }
 
+void progress_regress(struct progress *p, raft_index last_index)
+{
+    PRE(last_index < p->match_index);
+    p->match_index = 0;
+    p->round_count = 0;
+    p->round_goal = 0;
+    if (p->mode != RAFT_PROGRESS_SNAPSHOT) {
+        progress_become_probe(p, last_index + 1);
+    }
+}
+
 void progress_round(struct progress *p, raft_index last_index, time_ms now_ms)
 {
     if (p->round_goal == 0) {

@@ -71,6 +71,10 @@ void progress_become_snapshot(struct progress *p, raft_index snapshot_index);
 /* Takes an acknowledged index; never moves back.  True when it moved. */
 bool progress_acknowledge(struct progress *p, raft_index match_index, time_ms now_ms);
 
+/* The only way back: it has lost what it had acknowledged, and may not have `last_index` equal
+ * to ours either.  PRE: last_index < match_index. */
+void progress_regress(struct progress *p, raft_index last_index);
+
 /* Begins or ends a round, after an answer.  `last_index` is the leader's. */
 void progress_round(struct progress *p, raft_index last_index, time_ms now_ms);
 

@@ -46,6 +46,9 @@ static void recover_log(struct raft *r, const struct raft_recovered *recovered)
     r->commit_index = recovered->commit_index;
     PRE(r->commit_index >= r->snapshot_last_index && r->commit_index <= r->trail.last_index);
     PRE(trail_last_term(&r->trail) <= recovered->hard_state.current_term);
+    r->lost_last_index = recovered->lost_last.first_index;
+    r->lost_last_term = recovered->lost_last.term;
+    log_regained(r);
 }
 
 static void recover_membership(struct raft *r, const struct raft_recovered *recovered)
@@ -78,7 +81,8 @@ struct raft *raft_new(const struct raft_config *config, const struct raft_recove
     recover_log(r, recovered);
     recover_membership(r, recovered);
     r->role = RAFT_FOLLOWER;
-    r->is_waiting = r->trail.last_index == 0 && r->hard_state.current_term == 0;
+    r->is_waiting = r->trail.last_index == 0 && r->hard_state.current_term == 0 &&
+                    r->lost_last_index == 0;
     election_draw_timeout(r);
     raft_check_invariants(r);
     return r;
@@ -137,6 +141,11 @@ const struct membership *raft_committed_membership(const struct raft *r, raft_in
 {
     *ret_index = r->committed_membership_index;
     return &r->committed_membership;
+}
+
+bool raft_is_repairing(const struct raft *r)
+{
+    return r->lost_last_index != 0;
 }
 
 node_id raft_transfer_target(const struct raft *r)

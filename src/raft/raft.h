@@ -92,7 +92,8 @@ struct raft_recovered {
     raft_index committed_membership_index;      /* 0 = from configuration: not yet bootstrapped */
     const struct membership *latest_membership; /* NULL = the same */
     raft_index latest_membership_index;
-    raft_index commit_index; /* known committed: at least the snapshot's */
+    raft_index commit_index;   /* known committed: at least the snapshot's */
+    struct raft_run lost_last; /* where the log ended before damage; zeros = nothing is missing */
 };
 
 /*
@@ -312,6 +313,7 @@ node_id raft_leader(const struct raft *r);
 raft_term raft_current_term(const struct raft *r);
 raft_index raft_commit_index(const struct raft *r);
 
+bool raft_is_repairing(const struct raft *r); /* its log is not as far again as before damage */
 /* Whom this leader hands its office to; 0 = nobody. */
 node_id raft_transfer_target(const struct raft *r);
 /* Why this leader cannot change the members just now, but will be able to; NULL = it can. */

@@ -70,6 +70,8 @@ struct raft {
     uint64_t durable_generation;
     struct trail trail;
     raft_index durable_index;
+    raft_index lost_last_index; /* where the log ended before it was damaged; 0 = it was not */
+    raft_term lost_last_term;
     raft_index snapshot_last_index; /* newest snapshot available; 0 = none */
     raft_term snapshot_last_term;
 
@@ -228,6 +230,8 @@ void log_append_own(struct raft *r, enum raft_append_kind kind, uint32_t count);
 void log_commit(struct raft *r, raft_index index);
 void log_commit_counted(struct raft *r); /* leader: what a quorum holds [paper 5.3, 5.4] */
 void log_persisted(struct raft *r, const struct raft_event *event);
+/* Forgets what was lost once the durable log is no longer behind it. */
+void log_regained(struct raft *r);
 void log_compacted(struct raft *r, const struct raft_event *event);
 
 /* ---- proposals.c ---- */
@@ -251,6 +255,8 @@ void replication_turn(struct raft *r);
 void replication_peer_opened(struct raft *r, struct raft_member *member);
 void replication_peer_closed(struct raft *r, struct raft_member *member);
 void replication_acknowledged(struct raft *r, struct raft_member *member, raft_index match_index);
+/* It has lost entries it had acknowledged: nothing above `last_index` counts any more. */
+void replication_regressed(struct raft *r, struct raft_member *member, raft_index last_index);
 void replication_refused(struct raft *r, struct raft_member *member, const struct message *m);
 void replication_snapshot_sent(struct raft *r, const struct raft_event *event);
 

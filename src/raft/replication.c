@@ -332,6 +332,15 @@ void replication_acknowledged(struct raft *r, struct raft_member *member, raft_i
     }
 }
 
+void replication_regressed(struct raft *r, struct raft_member *member, raft_index last_index)
+{
+    if (member->progress.match_index > last_index) {
+        raft_trace(r, "%" PRIu64 " has lost what follows %" PRIu64 " of %" PRIu64, member->id,
+                   last_index, member->progress.match_index);
+        progress_regress(&member->progress, last_index);
+    }
+}
+
 void replication_refused(struct raft *r, struct raft_member *member, const struct message *m)
 {
     struct progress *p = &member->progress;

@@ -29,15 +29,20 @@ void request_vote_refuse(struct raft *r, const struct message *m)
     send->message.u.request_vote_reply.is_granted = false;
 }
 
-/* [paper 5.4.1]: later last term, or the same and at least as long. */
+static bool is_not_behind(const struct message *m, raft_term term, raft_index index)
+{
+    if (m->u.request_vote.last_log_term != term) {
+        return m->u.request_vote.last_log_term > term;
+    }
+    return m->u.request_vote.last_log_index >= index;
+}
+
+/* [paper 5.4.1]: later last term, or the same and at least as long.  What was lost to damage was
+ * acknowledged, so it counts as if it were here. */
 static bool is_up_to_date(const struct raft *r, const struct message *m)
 {
-    raft_term last_term = trail_last_term(&r->trail);
-
-    if (m->u.request_vote.last_log_term != last_term) {
-        return m->u.request_vote.last_log_term > last_term;
-    }
-    return m->u.request_vote.last_log_index >= r->trail.last_index;
+    return is_not_behind(m, trail_last_term(&r->trail), r->trail.last_index) &&
+           is_not_behind(m, r->lost_last_term, r->lost_last_index);
 }
 
 /* Why not; NULL = the vote is granted. */

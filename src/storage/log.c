@@ -193,15 +193,27 @@ enum rk_status storage_append(struct storage *s, struct slice bytes,
     return RK_OK;
 }
 
-/* A new term's number is durable before its first entry is acknowledged: should that entry be
- * damaged later, the log is still known to have ended in this term. */
-static enum rk_status log_note_term(struct storage *s, struct errmsg *why)
+/*
+ * A new term's number is durable before its first entry is acknowledged: should that entry be
+ * damaged later, the log is still known to have ended in this term.  What was under repair is
+ * whole again when the log has come as far.
+ */
+static enum rk_status log_note_tail(struct storage *s, struct errmsg *why)
 {
-    if (s->tail.term <= s->record.newest_term) {
+    bool is_repaired = repair_settle(s, &s->tail);
+    enum rk_status status;
+
+    if (s->tail.term <= s->record.newest_term && !is_repaired) {
         return RK_OK;
     }
-    s->record.newest_term = s->tail.term;
-    return state_save(s, why);
+    if (s->tail.term > s->record.newest_term) {
+        s->record.newest_term = s->tail.term;
+    }
+    status = state_save(s, why);
+    if (status == RK_OK && is_repaired) {
+        repair_drop_aside(s);
+    }
+    return status;
 }
 
 static int log_datasync(struct storage *s)
@@ -231,7 +243,7 @@ enum rk_status storage_sync(struct storage *s, struct errmsg *why)
     if (error != 0) {
         return storage_fail(s, error, why, "sync", LOG_NAME);
     }
-    status = log_note_term(s, why);
+    status = log_note_tail(s, why);
     if (status != RK_OK) {
         return status;
     }

@@ -2,9 +2,13 @@
 /*
  * Walks the entries of a log file: framing, CRC and succession, nothing of the commands.
  */
+#include <errno.h>
+
 #include "base/assert.h"
 #include "base/heap.h"
 #include "storage/storage_internal.h"
+
+#define UNREADABLE_BYTES 4096 /* what is lost around a sector that cannot be read */
 
 static uint64_t hash_fold(uint64_t hash, uint64_t word)
 {
@@ -43,13 +47,38 @@ void log_scan_release(struct log_scan *scan)
     buffer_release(&scan->window);
 }
 
+/* The part before what the disk does not give out is as good as any. */
+static int log_scan_read(struct log_scan *scan, size_t size)
+{
+    size_t end = scan->window.size + size;
+    uint64_t offset = scan->window_offset + scan->window.size;
+    int error = storage_read_bytes(scan->fs, scan->file, offset, &scan->window, size);
+
+    if (error != EIO) {
+        return error;
+    }
+    while (scan->window.size < end && !scan->is_unreadable) {
+        size_t have = scan->window.size;
+        size_t piece;
+
+        offset = scan->window_offset + have;
+        piece = UNREADABLE_BYTES - (size_t)(offset % UNREADABLE_BYTES);
+        piece = piece < end - have ? piece : end - have;
+        scan->is_unreadable = storage_read_bytes(scan->fs, scan->file, offset, &scan->window,
+                                                 piece) != 0;
+        if (scan->window.size - have < piece) {
+            break;
+        }
+    }
+    return 0;
+}
+
 /* Reads so that the window begins at the next entry and holds `need` bytes, if there are. */
 static enum rk_status log_scan_fill(struct log_scan *scan, size_t need)
 {
     uint64_t left = scan->limit - scan->at.end;
     size_t want = need > SCAN_BYTES ? need : SCAN_BYTES;
     size_t have;
-    size_t got;
 
     buffer_consume(&scan->window, (size_t)(scan->at.end - scan->window_offset));
     scan->window_offset = scan->at.end;
@@ -63,13 +92,11 @@ static enum rk_status log_scan_fill(struct log_scan *scan, size_t need)
     if (buffer_reserve(&scan->window, want - have) != RK_OK) {
         return RK_NOMEM;
     }
-    scan->error = scan->fs->ops->read(scan->fs, scan->file, scan->window_offset + have,
-                                      scan->window.data + have, want - have, &got);
+    scan->error = log_scan_read(scan, want - have);
     if (scan->error != 0) {
         return RK_IO;
     }
-    scan->window.size += got;
-    if (got < want - have) {
+    if (scan->window.size < want) {
         scan->limit = scan->window_offset + scan->window.size; /* the file is shorter */
     }
     return RK_OK;
@@ -120,6 +147,9 @@ enum rk_status log_scan_next(struct log_scan *scan, enum entry_verdict *ret_verd
             return status;
         }
         verdict = entry_decode(log_scan_rest(scan), ret_entry, &need);
+    }
+    if (verdict != ENTRY_GOOD && scan->is_unreadable) {
+        verdict = ENTRY_BAD;
     }
     if (verdict == ENTRY_GOOD &&
         (ret_entry->index != scan->at.index + 1 || ret_entry->term < scan->at.term)) {

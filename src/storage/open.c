@@ -177,6 +177,7 @@ static enum rk_status load_or_mint(struct storage *s, const struct storage_optio
     if (l.has_state) {
         status = state_load(s, &recovered->is_state_repaired, why);
         if (status == RK_OK) {
+            atomic_store(&s->is_repairing, s->record.repair.last_index != 0);
             status = check_identity(s, options, why);
         }
     } else if (l.has_ours) {
@@ -224,7 +225,11 @@ static enum rk_status open_steps(struct storage *s, const struct storage_options
         }
         s->record.flags = 0;
         s->record.state.boot_count++;
+        (void)repair_settle(s, &s->tail);
         status = state_save(s, why);
+        if (status == RK_OK && s->record.repair.last_index == 0) {
+            repair_drop_aside(s);
+        }
     }
     return status;
 }
@@ -252,6 +257,7 @@ static void fill_recovered(const struct storage *s, struct storage_recovered *re
     recovered->log_last_index = s->tail.index;
     recovered->log_last_term = s->tail.term;
     recovered->log_bytes = s->tail.end;
+    recovered->repair = s->record.repair;
 }
 
 enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
@@ -267,6 +273,7 @@ enum rk_status storage_open(const struct storage_options *options, struct storag
     s->dir = -1;
     s->state_file = -1;
     s->is_read_only = options->is_read_only;
+    s->voters = options->voters;
     s->can_allocate = true;
     mutex_init(&s->lock);
     status = open_steps(s, options, recovered, why);

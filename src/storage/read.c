@@ -154,7 +154,6 @@ static enum rk_status read_view(struct storage *s, const struct log_view *view,
     size_t start = out->size;
     enum rk_status status = find_range(s, view, range, why);
     size_t want = bytes_max;
-    size_t got = 0;
     size_t good;
     int error;
 
@@ -168,13 +167,17 @@ static enum rk_status read_view(struct storage *s, const struct log_view *view,
     if (buffer_reserve(out, want) != RK_OK) {
         return storage_error(ENOMEM, why, "read", LOG_NAME);
     }
-    error = s->fs->ops->read(s->fs, view->files->log, range->offset, out->data + start, want, &got);
-    if (error != 0) {
+    error = storage_read_bytes(s->fs, view->files->log, range->offset, out, want);
+    if (error == EIO && want > range->first_size) { /* at least the first one may be readable */
+        error = storage_read_bytes(s->fs, view->files->log, range->offset, out, range->first_size);
+    }
+    if (error != 0 && error != EIO) {
         return storage_error(error, why, "read", LOG_NAME);
     }
-    (void)check_entries(slice_of(out->data + start, got), range->first, range->last, &good,
-                        ret_last);
+    (void)check_entries(slice_of(out->data + start, out->size - start), range->first, range->last,
+                        &good, ret_last);
     if (good == 0) {
+        out->size = start;
         return log_damaged(s, range->first, range->offset, why);
     }
     out->size = start + good;

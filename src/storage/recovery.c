@@ -3,27 +3,11 @@
  * Reading log and index at open: what a crash left, what was damaged, what is foreign.
  * README.md, rules 10-19, says why each judgement is safe.
  */
+#include "storage/recovery.h"
+
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/teeth.h"
-#include "storage/storage_internal.h"
-
-#define INDEX_CHUNK_RECORDS 4096
-#define INDEX_CHUNK_BYTES (INDEX_CHUNK_RECORDS * INDEX_RECORD_BYTES)
-
-struct recovery {
-    struct storage *s;
-    struct checkpoint checkpoint; /* of the log that was found: before or after a replacement */
-    uint64_t log_bytes;
-    uint64_t index_bytes;
-    bool index_belongs;
-    raft_index witness; /* the newest entry known to have been durable */
-    raft_index suspect; /* witness + 1 when an unreadable record follows it, else 0 */
-    uint8_t *found;     /* the chunk of the index being compared, as on disk */
-    uint8_t *expected;  /* and as the log says */
-    size_t expected_count;
-    bool index_written;
-};
 
 /* ---- Which log is it? ---- */
 
@@ -183,28 +167,25 @@ static enum rk_status accept_entry(struct recovery *r, const struct log_point *n
 
 /* ---- The log decides content ---- */
 
-static enum rk_status refuse_entry(const struct recovery *r, enum entry_verdict verdict,
-                                   struct errmsg *why)
+void recovery_describe(const struct recovery *r, const char *advice, struct errmsg *why)
 {
     const struct storage *s = r->s;
-    const char *what = verdict == ENTRY_ABSENT  ? "is missing"
-                       : verdict == ENTRY_SHORT ? "is cut off"
-                                                : "is damaged";
+    const char *what = r->verdict == ENTRY_ABSENT  ? "is missing"
+                       : r->verdict == ENTRY_SHORT ? "is cut off"
+                                                   : "is damaged";
 
     errmsg_set(why,
                "%s/%s: entry %llu at offset %llu %s although it was durable (entries up to %llu "
-               "were); nothing was changed: see `refkeeper fsck %s`, and with a healthy majority "
-               "empty the directory and run `refkeeper member replace`",
+               "were)%s",
                s->data_dir, LOG_NAME, (unsigned long long)s->tail.index + 1,
-               (unsigned long long)s->tail.end, what, (unsigned long long)r->witness, s->data_dir);
-    return RK_CORRUPT;
+               (unsigned long long)s->tail.end, what, (unsigned long long)r->witness, advice);
 }
 
 static enum rk_status check_checkpoint(const struct recovery *r, struct errmsg *why)
 {
     const struct storage *s = r->s;
 
-    if (s->tail.index != r->checkpoint.index ||
+    if (s->tail.index != r->checkpoint.index || r->is_covered ||
         (s->tail.hash == r->checkpoint.hash && s->tail.term == r->checkpoint.term)) {
         return RK_OK;
     }
@@ -218,31 +199,27 @@ static enum rk_status check_checkpoint(const struct recovery *r, struct errmsg *
 }
 
 /* What ends the log: nothing more, or a torn tail, or damage. */
-static enum rk_status judge_end(const struct recovery *r, enum entry_verdict verdict,
-                                struct errmsg *why)
+static void judge_end(struct recovery *r, enum entry_verdict verdict, struct errmsg *damage)
 {
     raft_index index = r->s->tail.index + 1;
 
     if (TOOTH(ROT_TRUNCATED) || (TOOTH(LENGTH_TRUSTED) && verdict == ENTRY_SHORT)) {
-        return RK_OK;
+        return;
     }
-    if (index <= r->witness || (index == r->suspect && verdict != ENTRY_ABSENT)) {
-        return refuse_entry(r, verdict, why);
+    r->is_damaged = index <= r->witness || (index == r->suspect && verdict != ENTRY_ABSENT);
+    r->verdict = verdict;
+    if (r->is_damaged) {
+        recovery_describe(r, "", damage);
     }
-    return RK_OK;
 }
 
-static enum rk_status scan_entries(struct recovery *r, struct errmsg *why)
+enum rk_status recovery_scan(struct recovery *r, struct errmsg *damage, struct errmsg *why)
 {
     struct storage *s = r->s;
     struct log_scan scan;
-    enum rk_status status;
+    enum rk_status status = check_checkpoint(r, why);
 
-    s->tail = s->base;
-    s->anchor_count = 0;
-    log_add_anchor(s, &s->base);
-    log_scan_init(&scan, s->fs, s->files->log, r->log_bytes, s->base);
-    status = check_checkpoint(r, why);
+    log_scan_init(&scan, s->fs, s->files->log, r->log_bytes, s->tail);
     while (status == RK_OK) {
         enum entry_verdict verdict = ENTRY_BAD;
         struct entry entry;
@@ -253,7 +230,7 @@ static enum rk_status scan_entries(struct recovery *r, struct errmsg *why)
             break;
         }
         if (verdict != ENTRY_GOOD) {
-            status = judge_end(r, verdict, why);
+            judge_end(r, verdict, damage);
             break;
         }
         status = accept_entry(r, &scan.at, why);
@@ -263,6 +240,16 @@ static enum rk_status scan_entries(struct recovery *r, struct errmsg *why)
     }
     log_scan_release(&scan);
     return status == RK_OK ? flush_index_chunk(r, why) : status;
+}
+
+static enum rk_status scan_all(struct recovery *r, struct errmsg *damage, struct errmsg *why)
+{
+    struct storage *s = r->s;
+
+    s->tail = s->base;
+    s->anchor_count = 0;
+    log_add_anchor(s, &s->base);
+    return recovery_scan(r, damage, why);
 }
 
 /* ---- The end ---- */
@@ -349,6 +336,16 @@ static enum rk_status check_terms(const struct storage *s, struct errmsg *why)
 
 /* ---- Opening the files ---- */
 
+/* Empty, and found damaged if anything is known to have been in it. */
+static enum rk_status create_log(struct storage *s, struct errmsg *why)
+{
+    enum rk_status status = storage_open_file(s, LOG_NAME, FS_WRITE | FS_CREATE, &s->files->log,
+                                              why);
+    int error = status == RK_OK ? s->fs->ops->sync_dir(s->fs, s->dir) : 0;
+
+    return error == 0 ? status : storage_error(error, why, "create", LOG_NAME);
+}
+
 /* Syncs what a killed process may have left in the page cache: it is about to be believed. */
 static enum rk_status open_log(struct recovery *r, struct errmsg *why)
 {
@@ -358,6 +355,9 @@ static enum rk_status open_log(struct recovery *r, struct errmsg *why)
     int error = 0;
 
     status = storage_open_file(s, LOG_NAME, flags, &s->files->log, why);
+    if (status == RK_NOT_FOUND && repair_is_possible(s)) {
+        status = create_log(s, why);
+    }
     if (status == RK_NOT_FOUND) {
         errmsg_set(why,
                    "%s/%s is missing although this member has one: put it back, or empty the "
@@ -437,12 +437,15 @@ static enum rk_status log_recover_steps(struct recovery *r, struct storage_recov
         status = drop_foreign_index(r, why);
     }
     if (status == RK_OK) {
-        status = scan_entries(r, why);
+        status = scan_all(r, &recovered->damage, why);
+    }
+    if (status == RK_OK && r->is_damaged) {
+        status = recovery_damage(r, recovered, why);
     }
     if (status == RK_OK) {
         status = check_terms(s, why);
     }
-    if (status == RK_OK) {
+    if (status == RK_OK && !r->is_damaged) {
         status = measure_tail(r, &recovered->torn_bytes, why);
     }
     if (status == RK_OK) {

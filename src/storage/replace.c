@@ -179,6 +179,7 @@ static enum rk_status confirm(struct replacement *r, struct errmsg *why)
     record->checkpoint = record->pending_checkpoint;
     record->pending_base = (struct log_base){ 0, 0 };
     record->pending_checkpoint = (struct checkpoint){ 0, 0, 0 };
+    (void)repair_settle(r->s, &r->tail); /* what was set aside goes at the next start */
     return state_save(r->s, why);
 }
 

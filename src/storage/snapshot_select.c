@@ -84,31 +84,61 @@ enum rk_status snapshot_select(struct storage *s, struct storage_recovered *reco
     return status;
 }
 
-static enum rk_status refuse_gap(const struct storage *s, const struct storage_recovered *recovered,
-                                 struct errmsg *why)
+static void describe_gap(const struct storage *s, const struct storage_recovered *recovered,
+                         const char *advice, struct errmsg *why)
 {
     errmsg_set(why,
                "%s: the log begins after entry %llu, but the newest snapshot that can be read "
-               "ends at %llu (%u damaged): entries between are lost here; empty the directory "
-               "and run `refkeeper member replace`",
+               "ends at %llu (%u damaged): entries between are lost here%s",
                s->data_dir, (unsigned long long)s->base.index,
-               (unsigned long long)recovered->snapshot_last_index, recovered->snapshots_damaged);
-    return RK_CORRUPT;
+               (unsigned long long)recovered->snapshot_last_index, recovered->snapshots_damaged,
+               advice);
+}
+
+/* What lies behind the gap is of no use without it: all of it comes from the others again. */
+static enum rk_status treat_gap(struct storage *s, struct storage_recovered *recovered,
+                                struct errmsg *why)
+{
+    raft_index last = recovered->snapshot_last_index;
+    enum rk_status status;
+
+    if (!repair_is_possible(s)) {
+        describe_gap(s, recovered, "; empty the directory and run `refkeeper member replace`", why);
+        return RK_CORRUPT;
+    }
+    describe_gap(s, recovered, "", &recovered->damage);
+    status = repair_set_aside(s, s->base.index + 1, 0, why);
+    if (status != RK_OK) {
+        return status;
+    }
+    repair_mark(s, last + 1, (struct log_base){ s->tail.index, s->tail.term });
+    return log_replace(s, last, recovered->snapshot_last_term, false, why);
+}
+
+/* A received one may be in place before the term it came with was saved.  No vote of that term
+ * was given then: it would have been saved before it left. */
+static void raise_term(struct storage *s, raft_term term)
+{
+    if (term > s->record.state.current_term) {
+        s->record.state.current_term = term;
+        s->record.state.voted_for = 0;
+    }
 }
 
 /*
  * A snapshot reaches beyond the log, or disagrees with it, only when it was received from
  * the leader and the crash came before the log was replaced: that is done now.
  */
-enum rk_status snapshot_join_log(struct storage *s, const struct storage_recovered *recovered,
+enum rk_status snapshot_join_log(struct storage *s, struct storage_recovered *recovered,
                                  struct errmsg *why)
 {
     raft_index last = recovered->snapshot_last_index;
     struct log_point point;
     enum rk_status status;
 
+    raise_term(s, recovered->snapshot_last_term);
     if (last < s->base.index) {
-        return refuse_gap(s, recovered, why);
+        return treat_gap(s, recovered, why);
     }
     if (last == 0) {
         return RK_OK;

@@ -33,6 +33,16 @@ static void encode_base(struct buffer *out, const struct log_base *base)
     buffer_put_u64(out, base->term);
 }
 
+static void encode_repair(struct buffer *out, const struct storage_repair *repair)
+{
+    buffer_put_u32(out, repair->last_index != 0);
+    if (repair->last_index != 0) {
+        buffer_put_u64(out, repair->first);
+        buffer_put_u64(out, repair->last_index);
+        buffer_put_u64(out, repair->last_term);
+    }
+}
+
 static void encode_payload(struct buffer *out, const struct state_record *record)
 {
     const struct persistent_state *state = &record->state;
@@ -51,7 +61,7 @@ static void encode_payload(struct buffer *out, const struct state_record *record
     encode_checkpoint(out, &record->checkpoint);
     encode_base(out, &record->pending_base);
     encode_checkpoint(out, &record->pending_checkpoint);
-    buffer_put_u32(out, 0); /* ranges under repair */
+    encode_repair(out, &record->repair);
     buffer_put_u64(out, state->committed_membership_index);
     membership_encode(out, &state->committed_membership);
     buffer_put_u64(out, state->latest_membership_index);
@@ -136,6 +146,19 @@ static void decode_identity(struct reader *in, struct state_record *record)
     record->newest_term = reader_u64(in);
 }
 
+static bool decode_repair(struct reader *in, struct storage_repair *repair)
+{
+    uint32_t count = reader_u32(in);
+
+    if (count == 0) {
+        return true;
+    }
+    repair->first = reader_u64(in);
+    repair->last_index = reader_u64(in);
+    repair->last_term = reader_u64(in);
+    return count == 1 && repair->first > 0 && repair->last_index > 0;
+}
+
 /* So that nothing computed from them wraps. */
 static bool numbers_are_sane(const struct state_record *record)
 {
@@ -153,6 +176,9 @@ static bool numbers_are_sane(const struct state_record *record)
         record->checkpoint.term,
         record->pending_checkpoint.index,
         record->pending_checkpoint.term,
+        record->repair.first,
+        record->repair.last_index,
+        record->repair.last_term,
     };
 
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -173,7 +199,7 @@ static enum rk_status decode_payload(struct reader *in, struct state_record *rec
     record->checkpoint = decode_checkpoint(in);
     record->pending_base = decode_base(in);
     record->pending_checkpoint = decode_checkpoint(in);
-    if (reader_u32(in) != 0) {
+    if (!decode_repair(in, &record->repair)) {
         return RK_CORRUPT;
     }
     state->committed_membership_index = reader_u64(in);

@@ -38,6 +38,17 @@ struct storage_peer {
     uint64_t boot_count;
 };
 
+/*
+ * What was durable here once and is not readable any more, or was dropped behind it.  Until the
+ * log reaches (last_term, last_index) again, or a later term, this member votes as if it ended
+ * there, and does not campaign.  last_index 0 = nothing is missing.
+ */
+struct storage_repair {
+    raft_index first; /* what the log lacks begins here, or began */
+    raft_index last_index;
+    raft_term last_term;
+};
+
 struct persistent_state {
     raft_term current_term;
     node_id voted_for;
@@ -54,7 +65,7 @@ struct persistent_state {
     raft_index latest_membership_index;
     unsigned peer_count;
     struct storage_peer peers[MEMBERS_MAX];
-    /* kept by storage itself: log base, newest term, checkpoint */
+    /* kept by storage itself: log base, newest term, checkpoint, what is under repair */
 };
 
 /* ---- Open ---- */
@@ -64,6 +75,8 @@ struct storage_options {
     const char *data_dir;  /* copied */
     const char *node_name; /* NULL = whichever is found; read only */
     node_id id;            /* 0 = whichever is found */
+    unsigned voters;       /* of the configuration, until the state file knows a membership: with
+                              others, damage is repaired from them; alone it refuses to open */
     bool is_read_only;     /* fsck, log dump: takes no lock, changes nothing */
 };
 
@@ -80,12 +93,18 @@ struct storage_recovered {
     bool is_index_rebuilt;
     bool is_state_repaired;     /* one bad slot was written anew from the other */
     unsigned snapshots_damaged; /* set aside, an older one is used */
+    bool is_damage_covered;     /* damaged entries are in a snapshot and were dropped */
+    struct storage_repair repair;
+    struct errmsg damage; /* what this open found damaged and could go on with; empty = nothing */
 };
 
 /*
  * Locks the directory, recovers the files, cuts a torn tail (synced before anything can be
  * appended), rebuilds a missing or foreign index, mints identity on first start, raises and
  * saves boot_count.
+ *
+ * Damage in what was durable is marked in the state file, and cut off, when other voters have
+ * it; the bytes are set aside.
  *
  * Errors: LOCKED (another process), CORRUPT (names file, offset and what to do), FOREIGN
  * (another cluster, node or newer format), CONFIG (mode or owner of the directory),
@@ -155,6 +174,9 @@ enum rk_status storage_read(struct storage *s, raft_index first, raft_index last
 raft_index storage_first_index(const struct storage *s);
 raft_index storage_last_index(const struct storage *s);
 uint64_t storage_log_bytes(const struct storage *s);
+
+/* True until the log has again what damage took from it.  Any thread. */
+bool storage_is_repairing(const struct storage *s);
 
 /* The state last saved, valid until the next save.  Thread: the writer. */
 const struct persistent_state *storage_get_state(const struct storage *s);

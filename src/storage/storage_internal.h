@@ -58,6 +58,7 @@ struct log_scan {
     struct log_point at; /* the newest entry given out */
     struct buffer window;
     uint64_t window_offset; /* of window.data[0] in the file */
+    bool is_unreadable;     /* the disk does not give out what lies at `limit` */
     int error;              /* errno of a failed read */
 };
 
@@ -127,6 +128,7 @@ struct state_record {
     struct checkpoint checkpoint;
     struct log_base pending_base;
     struct checkpoint pending_checkpoint;
+    struct storage_repair repair;
     struct persistent_state state;
 };
 
@@ -135,7 +137,9 @@ struct storage {
     char *data_dir;
     fs_handle dir;
     bool is_read_only;
+    unsigned voters; /* as configured; the state file knows better */
     atomic_bool is_failed;
+    atomic_bool is_repairing; /* record.repair names something */
 
     fs_handle state_file;
     struct state_record record;
@@ -181,6 +185,10 @@ enum rk_status storage_check_latch(const struct storage *s, struct errmsg *why);
 enum rk_status storage_open_file(struct storage *s, const char *name, unsigned flags,
                                  fs_handle *ret_file, struct errmsg *why);
 
+/* Reads; a read that fails is tried again, as that can do no harm. */
+int storage_read_bytes(struct fs *fs, fs_handle file, uint64_t offset, struct buffer *into,
+                       size_t size);
+
 void storage_close_file(struct storage *s, fs_handle *file);
 struct log_files *log_files_new(fs_handle log, fs_handle index);
 void log_files_unref_locked(struct storage *s, struct log_files *files);
@@ -202,6 +210,22 @@ enum rk_status state_save(struct storage *s, struct errmsg *why);
 enum rk_status log_recover(struct storage *s, struct storage_recovered *recovered,
                            struct errmsg *why);
 
+/* ---- repair.c ---- */
+
+/* Others have what is damaged here. */
+bool repair_is_possible(const struct storage *s);
+/* True when a log that ends at `point` has all that is under repair, or what replaced it. */
+bool repair_is_reached(const struct storage_repair *repair, const struct log_point *point);
+/* Marks what is missing from `first` on, in memory; a mark that reaches further is kept. */
+void repair_mark(struct storage *s, raft_index first, struct log_base last);
+/* Copies the log from `offset` on to a file of its own, durably. */
+enum rk_status repair_set_aside(struct storage *s, raft_index first, uint64_t offset,
+                                struct errmsg *why);
+/* Forgets the mark, in memory, when `point` reaches it.  True when it did. */
+bool repair_settle(struct storage *s, const struct log_point *point);
+/* Removes what was set aside; a failure leaves it. */
+void repair_drop_aside(struct storage *s);
+
 /* ---- log.c ---- */
 
 /* Starts anew from files in `s->files` whose entries end at s->tail, all durable. */
@@ -218,7 +242,7 @@ void index_record_encode(uint8_t *out, raft_index index, uint64_t offset, uint32
 enum rk_status snapshot_select(struct storage *s, struct storage_recovered *recovered,
                                struct errmsg *why);
 /* Makes the log continue it, finishing an installation that a crash cut short. */
-enum rk_status snapshot_join_log(struct storage *s, const struct storage_recovered *recovered,
+enum rk_status snapshot_join_log(struct storage *s, struct storage_recovered *recovered,
                                  struct errmsg *why);
 
 /* ---- replace.c ---- */

@@ -61,6 +61,21 @@ enum rk_status storage_open_file(struct storage *s, const char *name, unsigned f
     }
 }
 
+#define READ_ATTEMPTS 3
+
+int storage_read_bytes(struct fs *fs, fs_handle file, uint64_t offset, struct buffer *into,
+                       size_t size)
+{
+    int error = EIO;
+    size_t got = 0;
+
+    for (unsigned attempt = 0; error == EIO && attempt < READ_ATTEMPTS; attempt++) {
+        error = fs->ops->read(fs, file, offset, into->data + into->size, size, &got);
+    }
+    into->size += error == 0 ? got : 0;
+    return error;
+}
+
 void storage_close_file(struct storage *s, fs_handle *file)
 {
     if (*file >= 0) {

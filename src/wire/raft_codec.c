@@ -13,7 +13,7 @@
  *                             u64 read_sequence, u32 count, u32 bytes, entries
  *   4 append_entries_reply    u64 match_index, u64 reject_index, u64 conflict_index,
  *                             u64 conflict_term, u64 last_log_index, u64 read_sequence
- *                             flags: 1 success
+ *                             flags: 1 success, 2 repairing, 4 disk full
  *   5 install_snapshot        u64 last_index, u64 last_term, u64 offset, u64 file_bytes,
  *                             u32 bytes, chunk        flags: 1 last
  *   6 install_snapshot_reply  u64 last_index, u64 stored_bytes        flags: 1 installed
@@ -46,7 +46,9 @@ static unsigned message_flags(const struct message *m)
         return flag(m->u.request_vote_reply.is_pre_vote, 1) |
                flag(m->u.request_vote_reply.is_granted, 2);
     case MESSAGE_APPEND_ENTRIES_REPLY:
-        return flag(m->u.append_entries_reply.is_success, 1);
+        return flag(m->u.append_entries_reply.is_success, 1) |
+               flag(m->u.append_entries_reply.is_repairing, 2) |
+               flag(m->u.append_entries_reply.is_full, 4);
     case MESSAGE_INSTALL_SNAPSHOT:
         return flag(m->u.install_snapshot.is_last, 1);
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
@@ -188,6 +190,8 @@ static void read_append_entries(struct reader *in, struct message *m)
 static void read_append_entries_reply(struct reader *in, unsigned flags, struct message *m)
 {
     m->u.append_entries_reply.is_success = (flags & 1) != 0;
+    m->u.append_entries_reply.is_repairing = (flags & 2) != 0;
+    m->u.append_entries_reply.is_full = (flags & 4) != 0;
     m->u.append_entries_reply.match_index = read_index(in);
     m->u.append_entries_reply.reject_index = read_index(in);
     m->u.append_entries_reply.conflict_index = read_index(in);
@@ -224,6 +228,7 @@ static unsigned flags_allowed(enum message_type type)
     case MESSAGE_REQUEST_VOTE_REPLY:
         return 3;
     case MESSAGE_APPEND_ENTRIES_REPLY:
+        return 7;
     case MESSAGE_INSTALL_SNAPSHOT:
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
     case MESSAGE_READ_INDEX_REPLY:

@@ -69,12 +69,6 @@ static void start_failed(struct machine *m, enum rk_status status, const char *w
     m->boot++;
     (void)fs_memory_crash(m->disk.memory, FS_CRASH_PROCESS, 0);
     loop_process_ended(m);
-    if (status == RK_CORRUPT) {
-        checks_refuses(m, why);
-        m->exit_code = 65;
-        m->is_banned = true; /* until the nemesis gives it another directory */
-        return;
-    }
     if (status != RK_IO && status != RK_NOSPACE) {
         sim_fail("%s does not start: %s", m->name, why);
     }
@@ -118,6 +112,7 @@ void machine_start(struct machine *m)
         m->node = NULL;
         start_failed(m, status, why.text);
     } else {
+        m->is_rot_unseen = false;
         machine_turn(m);
     }
     sim->current = NULL;
@@ -174,9 +169,8 @@ static void on_exited(void *context, uint64_t boot)
     process_ended(m);
     fs_memory_crash(m->disk.memory, FS_CRASH_PROCESS, 0);
     net_process_ended(m);
-    if (m->exit_code == 65) {
-        checks_refuses(m, "it stopped for corrupt data");
-        m->is_banned = true;
+    if (m->exit_code == NODE_REOPEN) {
+        machine_restart_after(m, 0);
     } else if (m->exit_code == 1) {
         sim_fail("%s halted", m->name);
     } else {

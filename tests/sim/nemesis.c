@@ -5,8 +5,8 @@
  *
  * What may not happen, because no system with three copies could bear it: rot on more copies
  * than a minority, and a directory put back from an old copy while nobody remembers the newer
- * one.  Damage of a log is kept to one machine of a run, and to entries older than a second
- * [docs/DISK_FORMAT.md, what stays exposed].
+ * one.  Damage of a log is kept to one machine at a time, and follows the death of a process,
+ * not of a machine [docs/DISK_FORMAT.md, what stays exposed].
  */
 #include "base/assert.h"
 #include "base/heap.h"
@@ -213,7 +213,7 @@ static bool rot(struct machine *m, const char *prefix, unsigned from, unsigned t
         byte ^= (uint8_t)(1U << rng_below(&sim->rng, 8));
         (void)fs->ops->write(fs, file, at, &byte, 1);
         (void)fs->ops->datasync(fs, file);
-        m->is_spoilt = true;
+        m->is_spoilt = m->is_rot_unseen = true;
         sim_trace("%s: byte %" PRIu64 " of %s rots", m->name, at, c.name);
     }
     fs->ops->close(fs, file);
@@ -221,10 +221,19 @@ static bool rot(struct machine *m, const char *prefix, unsigned from, unsigned t
     return got == 1;
 }
 
-/* One machine of a run may have a damaged log. */
+static bool is_whole(node_id id)
+{
+    const struct node *n = sim->machines[id].node;
+
+    return n != NULL && !sim->machines[id].is_rot_unseen &&
+           sim->machines[id].disk.fault != DISK_MISDIRECT && !raft_is_repairing(n->raft) &&
+           !storage_is_repairing(n->storage);
+}
+
+/* One machine at a time may have a damaged log: the next one when that is whole again. */
 static bool may_damage(const struct machine *m)
 {
-    if (sim->machine_count < 3 || (damaged != 0 && damaged != m->id)) {
+    if (sim->machine_count < 3 || (damaged != 0 && damaged != m->id && !is_whole(damaged))) {
         return false;
     }
     damaged = m->id;
@@ -257,7 +266,7 @@ static void on_spoilt(void *context, uint64_t argument)
  * would take the last witness of the entry: the exposure docs/DISK_FORMAT.md speaks of. */
 void nemesis_spoilt(struct machine *m)
 {
-    m->is_spoilt = true;
+    m->is_spoilt = m->is_rot_unseen = true;
     m->powered_until_us = sim->now_us + 3 * SECOND_US;
     sim_after(SIM_WORLD, NULL, short_us(), on_spoilt, m, 0);
 }
@@ -480,7 +489,7 @@ static bool make_process_fault(enum fault fault, struct machine *m)
     case FAULT_ROT_STATE:
         return rot_after_kill("raft-state", 0, 1000);
     case FAULT_ROT_LOG:
-        return rot_after_kill("raft-log", 0, 500);
+        return rot_after_kill("raft-log", 0, 1000);
     case FAULT_MISDIRECTED:
         if (m->node != NULL && may_damage(m)) {
             disk_arm(&m->disk, DISK_MISDIRECT, (unsigned)sim_between(0, 20));

@@ -51,6 +51,7 @@ struct machine {
     bool is_turn_planned;
 
     bool is_spoilt;           /* somebody changed its files: it may refuse them */
+    bool is_rot_unseen;       /* and it has not started since */
     int64_t powered_until_us; /* it loses no power until then */
 
     /* what the checks saw of the process */

@@ -19,8 +19,8 @@ static raft_index fit(void *context, raft_index first, raft_index last, uint64_t
     return first + count - 1;
 }
 
-void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_for,
-               const raft_term *terms)
+static void open_core(struct core *c, unsigned voters, struct raft_hard_state hard_state,
+                      const raft_term *terms, struct raft_run lost_last)
 {
     struct raft_run runs[ENTRIES_MAX];
     struct raft_config config = {
@@ -35,7 +35,9 @@ void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_fo
         .append_count_max = 100,
         .fit = fit,
     };
-    struct raft_recovered recovered = { .hard_state = { term, voted_for }, .log_first_index = 1 };
+    struct raft_recovered recovered = { .hard_state = hard_state,
+                                        .log_first_index = 1,
+                                        .lost_last = lost_last };
 
     *c = (struct core){ .now_ms = 1 };
     for (node_id id = 1; id <= voters; id++) {
@@ -53,6 +55,19 @@ void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_fo
     recovered.committed_membership = &c->membership;
     c->raft = raft_new(&config, &recovered, c->now_ms);
     raft_effects_init(&c->effects);
+}
+
+void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_for,
+               const raft_term *terms)
+{
+    open_core(c, voters, (struct raft_hard_state){ term, voted_for }, terms,
+              (struct raft_run){ 0 });
+}
+
+void core_open_damaged(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
+                       struct raft_run lost_last)
+{
+    open_core(c, voters, (struct raft_hard_state){ term, 0 }, terms, lost_last);
 }
 
 void core_close(struct core *c)

@@ -21,6 +21,9 @@ struct core {
  * end with 0. */
 void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_for,
                const raft_term *terms);
+/* The same, when its log went on to this entry before it was damaged. */
+void core_open_damaged(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
+                       struct raft_run lost_last);
 void core_close(struct core *c);
 
 void core_event(struct core *c, enum raft_event_type type);

@@ -90,6 +90,9 @@ static void faulty_close(struct fs *fs, fs_handle handle)
 static int faulty_read(struct fs *fs, fs_handle file, uint64_t offset, void *data, size_t size,
                        size_t *ret_size)
 {
+    if (offset < faulty_of(fs)->unreadable_to && offset + size > faulty_of(fs)->unreadable_from) {
+        return EIO;
+    }
     PASS("read", f->inner->ops->read(f->inner, file, offset, data, size, ret_size));
 }
 

@@ -34,7 +34,9 @@ struct fs_faulty {
     uint64_t calls;
     bool is_stopped;
     bool has_fired;
-    const char *call; /* which one it hit */
+    const char *call;         /* which one it hit */
+    uint64_t unreadable_from; /* reads that touch this part of a file fail, of any file */
+    uint64_t unreadable_to;
     /* planted bugs, to show that tests have teeth */
     bool skips_datasync;
     bool skips_sync_dir;

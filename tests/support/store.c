@@ -12,6 +12,7 @@ enum rk_status store_open(struct store *t)
         .fs = t->fs,
         .data_dir = t->data_dir,
         .node_name = t->node_name,
+        .voters = t->voters,
         .is_read_only = t->is_read_only,
     };
 

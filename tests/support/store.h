@@ -12,6 +12,7 @@ struct store {
     struct fs *fs;
     const char *data_dir;
     const char *node_name; /* "n1" unless set */
+    unsigned voters;       /* of the configuration; 0 = alone */
     bool is_read_only;
     struct storage *s; /* NULL = closed */
     struct storage_recovered recovered;

@@ -57,6 +57,16 @@ int case_teardown_memory(void **state)
     return 0;
 }
 
+void case_renew(struct store *t)
+{
+    struct memory_case *c = memory_case_of(t);
+
+    store_close(t);
+    fs_memory_free(c->memory);
+    c->memory = fs_memory_new();
+    fs_faulty_init(&c->faulty, fs_memory_fs(c->memory));
+}
+
 struct fs_memory *case_memory(struct store *t)
 {
     return memory_case_of(t)->memory;
@@ -170,6 +180,7 @@ void case_flip(struct store *t, const char *name, uint64_t offset)
     assert_int_equal(got, 1);
     byte ^= 0x10;
     assert_int_equal(t->fs->ops->write(t->fs, file, offset, &byte, 1), 0);
+    assert_int_equal(t->fs->ops->datasync(t->fs, file), 0); /* it was so all the time */
     t->fs->ops->close(t->fs, file);
 }
 

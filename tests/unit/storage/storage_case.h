@@ -34,6 +34,8 @@ int case_setup_memory(void **state);
 int case_teardown_memory(void **state);
 struct fs_memory *case_memory(struct store *t);
 struct fs_faulty *case_faulty(struct store *t);
+/* Closes the store and empties its disk. */
+void case_renew(struct store *t);
 /* The process or the machine dies; the store is closed without doing anything. */
 void case_kill(struct store *t, enum fs_memory_crash kind);
 

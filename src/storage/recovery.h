@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that read log and index at open share; nobody else includes it. */
+#ifndef STORAGE_RECOVERY_H
+#define STORAGE_RECOVERY_H
+
+#include "storage/storage_internal.h"
+
+#define INDEX_CHUNK_RECORDS 4096
+#define INDEX_CHUNK_BYTES (INDEX_CHUNK_RECORDS * INDEX_RECORD_BYTES)
+
+struct recovery {
+    struct storage *s;
+    struct checkpoint checkpoint; /* of the log that was found: before or after a replacement */
+    uint64_t log_bytes;
+    uint64_t index_bytes;
+    bool index_belongs;
+    raft_index witness; /* the newest entry known to have been durable */
+    raft_index suspect; /* witness + 1 when an unreadable record follows it, else 0 */
+    uint8_t *found;     /* the chunk of the index being compared, as on disk */
+    uint8_t *expected;  /* and as the log says */
+    size_t expected_count;
+    bool index_written;
+    enum entry_verdict verdict; /* on what ended the scan */
+    bool is_damaged;            /* an entry that was durable; see s->tail */
+    bool is_covered;            /* the scan went on behind a snapshot */
+};
+
+/* From s->tail on, which has an anchor, to the first entry that is not good. */
+enum rk_status recovery_scan(struct recovery *r, struct errmsg *damage, struct errmsg *why);
+
+/* Says what ended the scan, and `advice` after it. */
+void recovery_describe(const struct recovery *r, const char *advice, struct errmsg *why);
+
+/* r->is_damaged: marks it, or drops it from the log, or says why neither can be. */
+enum rk_status recovery_damage(struct recovery *r, struct storage_recovered *recovered,
+                               struct errmsg *why);
+
+#endif
