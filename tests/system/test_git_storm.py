@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Four pushers with real git through the router, while nodes and storages are killed in turn.
 
-RK_STORM_SECONDS (30) and RK_STORM_SEED choose how long and what.  Every pushed value is a commit of
+RK_STORM_SECONDS (30; in make check-long 600) and RK_STORM_SEED choose how long and what.  Every pushed value is a commit of
 its own, and every push a user of its own, so that each event of the cluster belongs to one push.
 Afterwards: the events of every ref follow each other and end at the cluster's value; that is what
 every storage has; each ref of a push that git called successful is one event, of one it called
@@ -23,7 +23,8 @@ import gitsite
 from cluster import RespError, check, run_tests, wait_until
 from served import ENV, git
 
-SECONDS = float(os.environ.get("RK_STORM_SECONDS", "30"))
+IS_LONG = os.environ.get("RK_TORTURE") == "long"
+SECONDS = float(os.environ.get("RK_STORM_SECONDS", "600" if IS_LONG else "30"))
 SEED = int(os.environ.get("RK_STORM_SEED", random.SystemRandom().randrange(1 << 32)))
 REPOS = {"storm/one.git": ("s1", "s2", "s3"), "storm/two.git": ("s2", "s3", "s1")}
 PUSHERS = 4
