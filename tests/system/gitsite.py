@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole site of real programs: refkeeperd nodes, git storages, an nginx router.
 
-Each storage is nginx, fcgiwrap and git http-backend with conf/nginx/refkeeper-storage.conf, and an
-agent where the project has one, in one process group, so that all of it dies at once.  The router is
-nginx with conf/nginx/refkeeper-router.conf.  Who pushes says so in a header, X-Git-User.
+Each storage is nginx, fcgiwrap and git http-backend with conf/nginx/refkeeper-storage.conf, and
+an agent where the project has one; all of it dies at once.  The router is nginx with
+conf/nginx/refkeeper-router.conf.  Who pushes says so in a header, X-Git-User.
 """
 import ctypes
 import functools
@@ -31,7 +31,8 @@ def is_possible():
 
 @functools.lru_cache(maxsize=None)
 def has_agent():
-    return subprocess.run([CLI, "agent", "--help"], capture_output=True, check=False).returncode == 0
+    run = subprocess.run([CLI, "agent", "--help"], capture_output=True, check=False)
+    return run.returncode == 0
 
 
 def write_nginx(directory, server, upstream=""):
@@ -160,7 +161,8 @@ class Site:
                          *(["--replicas", ",".join(replicas)] if replicas else []))
         for name in (primary, *replicas):
             place = self.storages[name].place(path)
-            git(self.cluster.directory, "init", "-q", "--bare", "-b", head.rpartition("/")[2], place)
+            git(self.cluster.directory, "init", "-q", "--bare", "-b",
+                head.removeprefix("refs/heads/"), place)
             git(place, "config", "http.receivepack", "true")
             self.cluster.cli("hook", "install", place, "--repo", path, "--storage", name)
 

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Four pushers with real git through the router, while nodes and storages are killed in turn.
 
-RK_STORM_SECONDS (30; in make check-long 600) and RK_STORM_SEED choose how long and what.  Every pushed value is a commit of
-its own, and every push a user of its own, so that each event of the cluster belongs to one push.
-Afterwards: the events of every ref follow each other and end at the cluster's value; that is what
-every storage has; each ref of a push that git called successful is one event, of one it called
-rejected none (or one that was taken back), of one without an answer either; an atomic push is all
-or nothing.
+RK_STORM_SECONDS (30; in make check-long 600) and RK_STORM_SEED choose how long and what.  Every
+pushed value is a commit of its own, and every push a user of its own, so that each event of the
+cluster belongs to one push.  Afterwards: the events of every ref follow each other and end at the
+cluster's value; that is what every storage has; each ref of a push that git called successful is one
+event, of one it called rejected none (or one that was taken back), of one without an answer either;
+an atomic push is all or nothing.
 """
 import hashlib
 import os
@@ -140,7 +140,8 @@ class Watcher(threading.Thread):
         r = node.resp(5)
         try:
             while True:
-                following, events = r.call("EVENTS", "FROM", self.next, "COUNT", 1000, "BLOCK", 1000)
+                following, events = r.call("EVENTS", "FROM", self.next, "COUNT", 1000, "BLOCK",
+                                           1000)
                 self.events += [e for e in events if e[2] == "ref"]
                 self.next = following
         finally:
@@ -235,8 +236,9 @@ class Storm:
         """Each event of a ref begins where the one before it ended."""
         values = {}
         for index, _, _, path, ref, old, new, actor, *_ in self.watcher.events:
-            check(values.get((path, ref)) == old, "%s %s: event %s by %s begins at %s, not at %s" % (
-                path, ref, index, actor, old, values.get((path, ref))))
+            before = values.get((path, ref))
+            check(before == old, "%s %s: event %s by %s begins at %s, not at %s" % (
+                path, ref, index, actor, old, before))
             values[path, ref] = new
         now = {(path, ref): oid for path, refs in final.items() for ref, oid in refs.items()}
         check({k: v for k, v in values.items() if v is not None} == now,
