@@ -5,9 +5,9 @@
 RK_STORM_SECONDS (30; in make check-long 600) and RK_STORM_SEED choose how long and what.  Every
 pushed value is a commit of its own, and every push a user of its own, so that each event of the
 cluster belongs to one push.  Afterwards: the events of every ref follow each other and end at the
-cluster's value; that is what every storage has; each ref of a push that git called successful is one
-event, of one it called rejected none (or one that was taken back), of one without an answer either;
-an atomic push is all or nothing.
+cluster's value; that is what every storage has; each ref of a push that git called successful is
+one event, of one it called rejected none (or one that was taken back), of one without an answer
+either; an atomic push is all or nothing.
 """
 import hashlib
 import os
