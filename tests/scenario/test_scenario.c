@@ -4,11 +4,14 @@
  * nodes said about it, up to an empty line; as many such blocks as wanted.  `#` starts a
  * comment.  `make rewrite-scenarios` writes what was said into the files; review the diff.
  *
- *   cluster N [learners L] [batch B]      a cluster of N voters; B = entries per message
+ *   cluster N [learners L] [spares S] [batch B]   N voters; S empty nodes that are no members
+ *                     yet; B = entries per message
  *   log ID T...       its disk holds entries of these terms
  *   hard ID T [V]     its disk holds this term and vote
  *   start ID|all      bootstrap ID|all      crash ID [closed]     campaign ID
  *   timeout ID        the clock goes to its deadline
+ *   change ID add|promote|remove N    the leader ID is asked to change the members
+ *   transfer ID N     the leader ID is asked to hand over to N
  *   run MS            submit ID COUNT       read ID               compact ID TRAILING
  *   cut FROM TO       one direction; `all` for either end         heal [reopened]
  *   stall ID MS       its disk answers that much later
@@ -76,6 +79,8 @@ static void do_cluster(struct scenario *s, char **words, unsigned count)
     for (unsigned i = 2; i + 1 < count; i += 2) {
         if (strcmp(words[i], "learners") == 0) {
             options.learner_count = (unsigned)number(words[i + 1]);
+        } else if (strcmp(words[i], "spares") == 0) {
+            options.spare_count = (unsigned)number(words[i + 1]);
         } else if (strcmp(words[i], "batch") == 0) {
             options.append_count_max = (uint32_t)number(words[i + 1]);
         } else {
@@ -190,6 +195,35 @@ static void do_heal(struct scenario *s, char **words, unsigned count)
     cluster_heal(s->cluster, count > 1);
 }
 
+static void say_refusal(struct scenario *s, const char *what, const char *why)
+{
+    if (why != NULL) {
+        buffer_printf(&s->said, "%s: %s\n", what, why);
+    }
+}
+
+static void do_change(struct scenario *s, char **words, unsigned count)
+{
+    node_id id = number(words[1]), member = number(words[3]);
+    const char *why = "what change?";
+
+    (void)count;
+    if (strcmp(words[2], "add") == 0) {
+        why = cluster_add(s->cluster, id, member, false);
+    } else if (strcmp(words[2], "promote") == 0) {
+        why = cluster_promote(s->cluster, id, member);
+    } else if (strcmp(words[2], "remove") == 0) {
+        why = cluster_remove(s->cluster, id, member);
+    }
+    say_refusal(s, "change", why);
+}
+
+static void do_transfer(struct scenario *s, char **words, unsigned count)
+{
+    (void)count;
+    say_refusal(s, "transfer", cluster_transfer(s->cluster, number(words[1]), number(words[2])));
+}
+
 static void do_stall(struct scenario *s, char **words, unsigned count)
 {
     (void)count;
@@ -263,6 +297,8 @@ static const struct {
     { "compact", 3, do_compact },
     { "cut", 3, do_cut },
     { "heal", 1, do_heal },
+    { "change", 4, do_change },
+    { "transfer", 3, do_transfer },
     { "stall", 3, do_stall },
     { "append", 7, do_append },
     { "state", 1, do_state },
