@@ -207,7 +207,37 @@ RK_API enum rk_status rk_route(struct rk_client *client, const char *path, int i
 /* A map of the node that answers: node, role, term, leader, indexes, ... */
 RK_API enum rk_status rk_cluster_status(struct rk_client *client, struct rk_reply **ret_map,
                                         struct rk_error *ret_error);
+
+/* ---- The nodes of the cluster ---- */
+
 RK_API enum rk_status rk_member_list(struct rk_client *client, struct rk_reply **ret_maps,
+                                     struct rk_error *ret_error);
+
+/*
+ * Changes of the members are answered when the cluster has agreed on them; *ret_index (may be
+ * NULL) is the log index from which on they hold.  They are sent once: UNKNOWN when the answer
+ * was lost - look at the list.  REFUSED: the cluster would lose its quorum, the learner is not
+ * caught up ...; error.message says which.
+ *
+ * A node that was added, or that replaces one, is a learner until it has caught up; then it votes
+ * by itself, and the one it replaces goes.  is_learner: not before it is promoted.
+ */
+RK_API enum rk_status rk_member_add(struct rk_client *client, const char *name,
+                                    const char *peer_address, int is_learner, uint64_t *ret_index,
+                                    struct rk_error *ret_error);
+RK_API enum rk_status rk_member_promote(struct rk_client *client, const char *name,
+                                        uint64_t *ret_index, struct rk_error *ret_error);
+RK_API enum rk_status rk_member_remove(struct rk_client *client, const char *name,
+                                       uint64_t *ret_index, struct rk_error *ret_error);
+/* An empty data directory in the place of a dead or wiped one; peer_address NULL = as before. */
+RK_API enum rk_status rk_member_replace(struct rk_client *client, const char *name,
+                                        const char *peer_address, uint64_t *ret_index,
+                                        struct rk_error *ret_error);
+RK_API enum rk_status rk_member_update(struct rk_client *client, const char *name,
+                                       const char *peer_address, uint64_t *ret_index,
+                                       struct rk_error *ret_error);
+/* RK_OK: `name` leads; NULL = the voter that is furthest. */
+RK_API enum rk_status rk_leader_move(struct rk_client *client, const char *name,
                                      struct rk_error *ret_error);
 
 /* ---- Events ---- */
@@ -233,8 +263,9 @@ RK_API enum rk_status rk_events_read(struct rk_client *client, const struct rk_e
 /* ---- Anything else ---- */
 
 enum rk_call_flags {
-    RK_CALL_READ = 0,      /* changes nothing: asked again elsewhere after a failure */
-    RK_CALL_WRITE = 1 << 0 /* gets a session number; see Retries */
+    RK_CALL_READ = 0,       /* changes nothing: asked again elsewhere after a failure */
+    RK_CALL_WRITE = 1 << 0, /* gets a session number; see Retries */
+    RK_CALL_ONCE = 1 << 1   /* changes something, has no session number: never sent again */
 };
 
 /*

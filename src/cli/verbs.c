@@ -89,6 +89,27 @@ const struct verb cli_verbs[] = {
       "  --repositories N      in so many repositories (as many refs in each as now)\n",
       cmd_capacity },
     { "member list", "", "Lists the nodes of the cluster.\n", cmd_member_list },
+    { "member add", "NAME PEER_ADDR [--learner] [--wait D]",
+      "Admits a node, started there with an empty data directory and --join.  It is a learner,\n"
+      "and votes once it has caught up.\n"
+      "  --learner             it does not vote before it is promoted\n"
+      "  --wait D              until it votes, but no longer than this\n",
+      cmd_member_add },
+    { "member promote", "NAME", "Lets a learner vote that has caught up.\n", cmd_member_promote },
+    { "member remove", "NAME",
+      "Removes a node, unless the cluster would lose its quorum.  The leader may be removed, too:\n"
+      "it hands its office over.\n",
+      cmd_member_remove },
+    { "member replace", "NAME [PEER_ADDR] [--wait D]",
+      "Admits a node with an empty data directory in the place of a dead or wiped one of that\n"
+      "name, which goes when the new one has caught up.\n"
+      "  --wait D              until it votes, but no longer than this\n",
+      cmd_member_replace },
+    { "member update", "NAME PEER_ADDR", "Changes where a node is reached by the others.\n",
+      cmd_member_update },
+    { "move-leader", "[NAME]",
+      "Hands the leader's office to a voter; without NAME to the one that is furthest.\n",
+      cmd_move_leader },
     { "hook proc-receive", "",
       "Decides a push: git receive-pack calls it as hooks/proc-receive.  [githooks(5)]\n"
       "Repository: REFKEEPER_REPO, else git config refkeeper.path and refkeeper.id; storage:\n"

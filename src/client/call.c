@@ -353,8 +353,9 @@ enum rk_status rk_call(struct rk_client *client, unsigned flags, int argc, const
     enum rk_status status;
 
     PRE(argc > 0);
-    call_begin(&call, client, (flags & RK_CALL_WRITE) != 0, argc, argv, sizes, &error);
-    status = call.is_write ? run_write(&call, ret_reply) : run(&call, ret_reply);
+    call_begin(&call, client, (flags & (RK_CALL_WRITE | RK_CALL_ONCE)) != 0, argc, argv, sizes,
+               &error);
+    status = (flags & RK_CALL_WRITE) != 0 ? run_write(&call, ret_reply) : run(&call, ret_reply);
     if (status == RK_OK) {
         return RK_OK;
     }

@@ -38,6 +38,9 @@
       "how clients reach listen-http (default: listen-http)")                                      \
     X(INITIAL_MEMBERS, "initial-members", MEMBERS, NULL, 0, 0, "NAME=HOST:PORT,...",               \
       "the nodes a new cluster starts with, this one among them; the same on each of them")        \
+    X(JOIN, "join", BOOL, "false", 0, 0, NULL,                                                     \
+      "with an empty data-dir: found no cluster, wait for `refkeeper member add` or replace; "     \
+      "initial-members is not needed")                                                             \
     X(PEER_CA, "peer-ca", PATH, NULL, 0, 0, "FILE",                                                \
       "PEM: who may sign the certificates of nodes")                                               \
     X(PEER_CERT, "peer-cert", PATH, NULL, 0, 0, "FILE",                                            \

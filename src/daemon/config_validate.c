@@ -32,7 +32,9 @@ static enum rk_status check_identity(struct config *c, struct errmsg *why)
                                               CONFIG_INITIAL_MEMBERS };
 
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        if (!is_set(c, needed[i])) {
+        bool is_needed = needed[i] != CONFIG_INITIAL_MEMBERS || !config_is_on(c, CONFIG_JOIN);
+
+        if (is_needed && !is_set(c, needed[i])) {
             errmsg_set(why, "%s is not set; give --%s %s", config_keys[needed[i]].key,
                        config_keys[needed[i]].key, config_keys[needed[i]].value);
             return RK_CONFIG;
@@ -48,10 +50,13 @@ static enum rk_status check_members(struct config *c, struct errmsg *why)
 {
     const char *advertised = config_text(c, CONFIG_ADVERTISE_PEER);
     const struct member *self;
-    enum rk_status status = config_members_parse(config_text(c, CONFIG_INITIAL_MEMBERS),
-                                                 &c->members, why);
+    enum rk_status status;
 
-    if (status != RK_OK) {
+    if (!is_set(c, CONFIG_INITIAL_MEMBERS)) {
+        return RK_OK;
+    }
+    status = config_members_parse(config_text(c, CONFIG_INITIAL_MEMBERS), &c->members, why);
+    if (status != RK_OK || config_is_on(c, CONFIG_JOIN)) {
         return status;
     }
     self = membership_find_name(&c->members, config_text(c, CONFIG_NAME));

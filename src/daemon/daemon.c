@@ -106,10 +106,12 @@ static enum rk_status open_node(struct daemon *d, struct errmsg *why)
         .name = config_text(c, CONFIG_NAME),
         .data_dir = config_text(c, CONFIG_DATA_DIR),
         .listen_peer = config_text(c, CONFIG_LISTEN_PEER),
-        .advertise_peer = advertise_peer == NULL ? self->peer_address : advertise_peer,
+        .advertise_peer = advertise_peer == NULL && self != NULL ? self->peer_address
+                                                                 : advertise_peer,
         .advertise_client = advertised(c, CONFIG_ADVERTISE_CLIENT, CONFIG_LISTEN_CLIENT),
         .advertise_http = advertised(c, CONFIG_ADVERTISE_HTTP, CONFIG_LISTEN_HTTP),
         .initial_members = c->members,
+        .is_joining = config_is_on(c, CONFIG_JOIN),
         .peer_tls = daemon_peer_tls(c, &storage),
         .election_timeout_ms = config_number(c, CONFIG_ELECTION_TIMEOUT),
         .heartbeat_interval_ms = config_number(c, CONFIG_HEARTBEAT_INTERVAL),

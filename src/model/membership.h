@@ -39,6 +39,14 @@ struct membership {
     struct member members[MEMBERS_MAX]; /* sorted by id, ids unique */
 };
 
+/*
+ * Ids never come again: the first members have 1, 2 ..., whoever is added later the index of the
+ * entry that adds it, moved beyond those.
+ */
+#define MEMBER_ID_AT(index) ((node_id)(index) + MEMBERS_MAX)
+/* The entry from which on memberships may have this id. */
+#define MEMBER_ADDED_AT(id) ((id) > MEMBERS_MAX ? (raft_index)(id)-MEMBERS_MAX : 1)
+
 /* NULL when there is no such member. */
 const struct member *membership_find(const struct membership *m, node_id id);
 /* Of two with one name the one that stays. */

@@ -56,13 +56,12 @@ static struct member *find_name(struct membership *m, const char *name)
     return found == NULL ? NULL : &m->members[found - m->members];
 }
 
-/* Ids of the first members are small; later ones are indexes, which never come again. */
 static node_id next_id(const struct node *n)
 {
     struct raft_status status;
 
     raft_get_status(n->raft, &status);
-    return status.log_last_index + 1 + MEMBERS_MAX;
+    return MEMBER_ID_AT(status.log_last_index + 1);
 }
 
 static struct change_outcome put_member(struct membership *to, const struct member *member)
@@ -268,13 +267,24 @@ static struct change_outcome look_at_queued(struct node *n, struct change_waiter
     if (w->peer != 0) {
         return over(RK_NOLEADER, NULL);
     }
-    if (node_is_removed(n)) {
-        return over(RK_NOLEADER, "this node was removed from the cluster; ask another one");
+    if (n->is_empty || node_is_removed(n)) {
+        return over(RK_NOLEADER, "this node is no member of a cluster; ask another one");
     }
     if (raft_leader(n->raft) != 0) {
         forward(n, w, raft_leader(n->raft));
     }
     return not_over;
+}
+
+/* Without a leader in sight the asker had better ask another node. */
+static time_ms patience_ms(const struct node *n, const struct change_waiter *w)
+{
+    time_ms election_ms = 3 * n->options.election_timeout_ms;
+    bool has_leader = raft_leader(n->raft) != 0;
+
+    return w->state != CHANGE_QUEUED || has_leader || n->options.proposal_timeout_ms < election_ms
+               ? n->options.proposal_timeout_ms
+               : election_ms;
 }
 
 static struct change_outcome look_at(struct node *n, struct change_waiter *w)
@@ -294,8 +304,7 @@ static struct change_outcome look_at(struct node *n, struct change_waiter *w)
         }
         break;
     }
-    if (!outcome.is_over &&
-        clock_monotonic_ms() - w->started_ms >= n->options.proposal_timeout_ms) {
+    if (!outcome.is_over && clock_monotonic_ms() - w->started_ms >= patience_ms(n, w)) {
         outcome = w->state != CHANGE_QUEUED ? over(RK_UNKNOWN, NULL)
                   : w->why_queued != NULL   ? over(RK_REFUSED, w->why_queued)
                                             : over(RK_NOLEADER, NULL);

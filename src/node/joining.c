@@ -86,13 +86,29 @@ static void drop_guests(struct node *n)
 
 /* ---- Whom to talk to ---- */
 
-bool node_is_removed(const struct node *n)
+/* A committed membership of ours leaves us out. */
+static bool is_left_out(const struct node *n)
 {
     raft_index index = 0;
     const struct membership *committed = raft_committed_membership(n->raft, &index);
 
-    return index != 0 && n->state.id != 0 && membership_find(committed, n->state.id) == NULL &&
+    return n->state.id != 0 && index >= MEMBER_ADDED_AT(n->state.id) &&
+           membership_find(committed, n->state.id) == NULL &&
            membership_find(raft_membership(n->raft), n->state.id) == NULL;
+}
+
+/* Others know more: who is removed is not sent the entry that does it, but told. */
+bool node_is_removed(const struct node *n)
+{
+    node_id leader = raft_leader(n->raft);
+
+    return is_left_out(n) ||
+           (n->is_removal_told && (leader == 0 || !transport_is_connected(n->transport, leader)));
+}
+
+bool node_is_out(const struct node *n)
+{
+    return node_is_removed(n) && raft_role_of(n->raft) != RAFT_LEADER;
 }
 
 /* Names may come twice: of a member and of the one that replaces it. */
@@ -104,9 +120,20 @@ static void put_guest(struct membership *to, node_id id, const char *name)
     (void)!membership_add(to, &member); /* it is there, or there is no room: not reached then */
 }
 
+/* A leader that was removed still has to hand its office over. */
+static void keep_leader(const struct node *n, struct membership *to)
+{
+    const struct member *leader = membership_find(&n->reached, raft_leader(n->raft));
+
+    if (leader != NULL) {
+        put_guest(to, leader->id, leader->name);
+    }
+}
+
 void members_refresh_transport(struct node *n)
 {
     struct membership to = *raft_membership(n->raft);
+    struct membership reached;
     raft_index index = 0;
     const struct membership *committed = raft_committed_membership(n->raft, &index);
 
@@ -120,28 +147,43 @@ void members_refresh_transport(struct node *n)
     for (unsigned i = 0; i < n->guest_count; i++) {
         put_guest(&to, n->guests[i].id, n->guests[i].name);
     }
-    if (node_is_removed(n) && raft_role_of(n->raft) != RAFT_LEADER) {
+    keep_leader(n, &to);
+    if (is_left_out(n) && raft_role_of(n->raft) != RAFT_LEADER) {
         to.count = 0;
     }
+    reached = n->reached;
+    n->reached = to;
     transport_set_members(n->transport, &to);
+    for (unsigned i = 0; i < reached.count; i++) {
+        if (membership_find(&to, reached.members[i].id) == NULL) {
+            peer_gone(n, reached.members[i].id);
+        }
+    }
     n->changes.is_identity_due = true;
 }
 
 static void note_removal(struct node *n)
 {
-    if (!node_is_removed(n) || n->is_removal_told) {
+    if (node_is_out(n)) {
+        proposals_refuse(n);
+    }
+    if (!is_left_out(n) || n->is_removal_logged) {
         return;
     }
-    n->is_removal_told = true;
+    n->is_removal_logged = true;
     node_log(n, NODE_LOG_WARN,
              "this node was removed from the cluster: it serves nothing any more; stop it and "
              "delete its data directory");
-    proposals_refuse(n);
 }
 
 void members_note(struct node *n)
 {
     raft_index committed = 0;
+
+    if (n->effects.role_changed && raft_leader(n->raft) != 0 && n->is_removal_told) {
+        n->is_removal_told = false; /* they were wrong, or it is a member again */
+        n->is_removal_logged = is_left_out(n);
+    }
 
     (void)raft_committed_membership(n->raft, &committed);
     if (raft_membership_index(n->raft) == n->noted_membership_index &&
@@ -160,8 +202,15 @@ void members_refused(void *context, node_id peer, enum rk_status status, const c
 
     (void)peer;
     (void)text;
-    if (status == RK_REMOVED && !n->is_removal_told && raft_membership_index(n->raft) > 0) {
-        n->is_removal_told = true;
+    if (status != RK_REMOVED || raft_membership_index(n->raft) == 0) {
+        return;
+    }
+    n->is_removal_told = true;
+    if (node_is_out(n)) {
+        proposals_refuse(n);
+    }
+    if (!n->is_removal_logged) {
+        n->is_removal_logged = true;
         node_log(n, NODE_LOG_WARN,
                  "the others say that this node was removed from the cluster: if that is so, stop "
                  "it and delete its data directory; to bring it back use `refkeeper member add`");

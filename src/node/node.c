@@ -259,7 +259,7 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     if (n->is_stopping) {
         return RK_STOPPED;
     }
-    if (n->is_removal_told && node_is_removed(n)) {
+    if (node_is_out(n)) {
         return RK_NOLEADER;
     }
     status = command_decode(command, &decoded);

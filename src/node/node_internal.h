@@ -71,8 +71,10 @@ struct node {
         char name[NODE_NAME_BYTES_MAX + 1];
     } guests[MEMBERS_MAX];
     unsigned guest_count;
+    struct membership reached; /* whom the transport was told to connect with */
     raft_index noted_membership_index, noted_committed_index; /* the transport goes by them */
-    bool is_removal_told;
+    bool is_removal_told; /* by others, since a leader was heard */
+    bool is_removal_logged;
 
     /* replicated time: what the log last said, and when we heard it [DESIGN 5] */
     int64_t cluster_base_ms;
@@ -143,14 +145,19 @@ void identity_join(struct node *n, const struct hello *hello);
 /* A sender that is no member here.  Errors: REMOVED, OVERLOADED. */
 enum rk_status identity_admit_guest(struct node *n, const struct hello *hello,
                                     struct errmsg *why) MUST_USE;
-/* A committed membership leaves this node out. */
+/* It is known, or others say, that this node is no member any more. */
 bool node_is_removed(const struct node *n);
+/* ... and it has handed its office over, should it have led. */
+bool node_is_out(const struct node *n);
 /* After a step: the transport follows what is in force or not taken back yet. */
 void members_note(struct node *n);
 void members_refresh_transport(struct node *n);
 void members_refused(void *context, node_id peer, enum rk_status status, const char *text);
 
 /* ---- receiving.c ---- */
+
+/* What was asked of this peer will not be answered. */
+void peer_gone(struct node *n, node_id peer);
 
 extern const struct transport_callbacks node_transport_callbacks;
 

@@ -82,6 +82,17 @@ static void send_hello(struct peer_link *link, const struct member *target)
     stream_flush(link->stream);
 }
 
+void peer_link_say_removed(struct peer_link *link, const char *name)
+{
+    struct buffer *out = stream_output(link->stream);
+    size_t start = frame_begin(out, FRAME_HELLO_REFUSED);
+    char text[HELLO_REFUSAL_TEXT_BYTES_MAX + 1];
+
+    snprintf(text, sizeof text, "%s is no longer a member of this cluster", name);
+    hello_refusal_encode(out, RK_REMOVED, text);
+    frame_end(out, start);
+}
+
 static void refuse(struct peer_link *link, enum rk_status status, const struct errmsg *why)
 {
     struct buffer *out = stream_output(link->stream);

@@ -37,6 +37,9 @@ struct peer_link {
 /* Takes the socket.  `peer` NULL = accepted. */
 struct peer_link *peer_link_new(struct transport *t, int fd, struct peer *peer, const char *remote);
 
+/* A last word to an open link, before it is closed. */
+void peer_link_say_removed(struct peer_link *link, const char *name);
+
 /* Closes without further calls; safe inside its callbacks. */
 void peer_link_close(struct peer_link *link, bool drains);
 

@@ -551,6 +551,7 @@ void proposals_expire(struct node *n)
 void proposals_refuse(struct node *n)
 {
     queue_fail(n, &n->proposals.queue, RK_NOLEADER);
+    proposals_skipped(n, UINT64_MAX);
 }
 
 void proposals_abandon(struct node *n)

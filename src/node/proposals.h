@@ -107,7 +107,7 @@ void proposals_applied(struct node *n, raft_index index, raft_term term,
 void proposals_skipped(struct node *n, raft_index index);
 void proposals_expire(struct node *n);
 
-/* This node is a member no more: what was not proposed yet goes back to its callers. */
+/* This node is a member no more and learns of nothing: its callers may ask another one. */
 void proposals_refuse(struct node *n);
 
 /* The node is closing: whatever waits is told. */

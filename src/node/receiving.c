@@ -141,14 +141,19 @@ static void on_opened(void *context, node_id peer, const struct hello *hello)
     driver_step(n, &event);
 }
 
+void peer_gone(struct node *n, node_id peer)
+{
+    proposals_peer_lost(n, peer);
+    changes_peer_lost(n, peer);
+    snapshots_peer_lost(n, peer);
+}
+
 static void on_closed(void *context, node_id peer, bool by_host)
 {
     struct node *n = context;
     struct raft_event event = driver_event(RAFT_PEER_CLOSED);
 
-    proposals_peer_lost(n, peer);
-    changes_peer_lost(n, peer);
-    snapshots_peer_lost(n, peer);
+    peer_gone(n, peer);
     if (by_host) {
         event.u.peer_closed.peer = peer;
         driver_step(n, &event);

@@ -143,12 +143,16 @@ static void peer_add(struct transport *t, const struct member *member)
     t->peers[t->peer_count++] = peer;
 }
 
-static void peer_remove(struct transport *t, unsigned slot)
+/* Who is left out by a membership that has us in it is told so; `is_over` = we are closing. */
+static void peer_remove(struct transport *t, unsigned slot, bool is_over)
 {
     struct peer *peer = t->peers[slot];
 
     dial_stop(peer);
     if (peer->link != NULL) {
+        if (!is_over && membership_find(&t->members, t->self) != NULL) {
+            peer_link_say_removed(peer->link, peer->name);
+        }
         peer_link_close(peer->link, true);
     }
     heap_free(peer);
@@ -174,7 +178,7 @@ void transport_set_members(struct transport *t, const struct membership *members
     t->members = *members;
     for (unsigned i = t->peer_count; i-- > 0;) {
         if (membership_find(members, t->peers[i]->id) == NULL) {
-            peer_remove(t, i);
+            peer_remove(t, i, false);
         }
     }
     for (unsigned i = 0; i < members->count; i++) {
@@ -225,7 +229,7 @@ void transport_close(struct transport *t)
     PRE(t->depth == 0);
     transport_unlisten(t);
     while (t->peer_count > 0) {
-        peer_remove(t, t->peer_count - 1);
+        peer_remove(t, t->peer_count - 1, true);
     }
     while (!LIST_EMPTY(&t->links)) {
         peer_link_close(LIST_FIRST(&t->links), true);

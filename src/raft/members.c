@@ -39,8 +39,8 @@ bool members_is_reachable(const struct raft *r, const struct raft_member *member
 {
     time_ms heard_ms = member->progress.heard_ms;
 
-    return member->id == r->config.id ||
-           (heard_ms != 0 && r->now_ms - heard_ms < r->config.election_timeout_ms);
+    return member->id == r->config.id || (heard_ms != 0 && !member->is_closed &&
+                                          r->now_ms - heard_ms < r->config.election_timeout_ms);
 }
 
 bool members_is_caught_up(const struct raft *r, const struct raft_member *member)

@@ -159,7 +159,7 @@ void effects_send_snapshot(struct raft *r, node_id peer);
 struct raft_member *members_find(struct raft *r, node_id id); /* NULL = not a member */
 /* This node is a voter, or was until a membership that may yet be taken back; its disk works. */
 bool members_can_campaign(const struct raft *r);
-/* Leader: it has replied within an election timeout, or is this node. */
+/* Leader: it has replied within an election timeout and not hung up since, or is this node. */
 bool members_is_reachable(const struct raft *r, const struct raft_member *member);
 bool members_is_caught_up(const struct raft *r, const struct raft_member *member);
 /* Puts the membership entry at `index` in force, from its append on [thesis 4.1]. */

@@ -14,6 +14,7 @@ enum field_type {
     TYPE_PATH,
     TYPE_REFNAME,
     TYPE_STORAGE,
+    TYPE_MEMBER,
     TYPE_NUMBER,
     TYPE_FLAG,
     TYPE_FORMAT,
@@ -41,6 +42,8 @@ static const struct {
     [FIELD_STORAGE] = { "STORAGE", "storage", TYPE_STORAGE, AT(storage), STORAGE_NAME_BYTES_MAX },
     [FIELD_TO] = { "TO", "to", TYPE_PATH, AT(to), PATH_BYTES_MAX },
     [FIELD_REASON_TEXT] = { "REASON", "reason", TYPE_TEXT, AT(reason), REASON_BYTES_MAX },
+    [FIELD_MEMBER] = { "MEMBER", "member", TYPE_MEMBER, AT(member), NODE_NAME_BYTES_MAX },
+    [FIELD_PEER] = { "PEER", "peer", TYPE_TEXT, AT(peer_address), ADDRESS_BYTES_MAX },
     [FIELD_PREFIX] = { "PREFIX", "prefix", TYPE_TEXT, AT(prefix), PATH_BYTES_MAX },
     [FIELD_FROM] = { "FROM", "from", TYPE_FROM, AT(from), 0 },
     [FIELD_EVENT_COUNT] = { "COUNT", "count", TYPE_NUMBER, AT(event_count), 0 },
@@ -62,6 +65,7 @@ static const struct {
     [FIELD_SSH] = { "SSH", "ssh", TYPE_TEXT, AT(ssh_address), ADDRESS_BYTES_MAX },
     [FIELD_ZONE] = { "ZONE", "zone", TYPE_TEXT, AT(zone), STORAGE_NAME_BYTES_MAX },
     [FIELD_STATE] = { "STATE", "state", TYPE_STATE, NOWHERE, 0 },
+    [FIELD_LEARNER] = { "LEARNER", "learner", TYPE_FLAG, NOWHERE, 0 },
     [FIELD_REQID] = { "REQID", "reqid", TYPE_REQID, NOWHERE, 0 },
     [FIELD_EPOCH] = { "EPOCH", "epoch", TYPE_NUMBER, AT(envelope.epoch), 0 },
     [FIELD_BY] = { "BY", "by", TYPE_STORAGE, AT(envelope.storage), STORAGE_NAME_BYTES_MAX },
@@ -139,6 +143,11 @@ static enum rk_status set_text(struct request *r, enum request_field field, stru
     case TYPE_STORAGE:
         if (!storage_name_is_valid(value)) {
             return refuse(why, RK_BADARG, field, "not a storage name");
+        }
+        break;
+    case TYPE_MEMBER:
+        if (!member_name_is_valid(value)) {
+            return refuse(why, RK_BADARG, field, "not the name of a member");
         }
         break;
     default:
@@ -255,6 +264,7 @@ enum rk_status request_set_field(struct request *r, enum request_field field, st
     case TYPE_PATH:
     case TYPE_REFNAME:
     case TYPE_STORAGE:
+    case TYPE_MEMBER:
         status = set_text(r, field, value, why);
         break;
     case TYPE_FORCE:

@@ -4,8 +4,9 @@
  *
  * A front end turns bytes into a struct request: RESP by position and keyword, HTTP by
  * parameter name; both follow the same row.  A row is a read (answered from the state
- * machine once it is fresh enough), a write (encoded, proposed, answered when applied) or
- * local (answered at once from this node or this connection).
+ * machine once it is fresh enough), a write (encoded, proposed, answered when applied), a change
+ * of the cluster itself (answered when it is in force) or local (answered at once from this node
+ * or this connection).
  *
  * This file knows neither connections nor the loop.
  */
@@ -23,6 +24,7 @@ enum request_kind {
     REQUEST_LOCAL,
     REQUEST_READ,
     REQUEST_WRITE,
+    REQUEST_CHANGE, /* of the members or the leader: the node makes it */
     REQUEST_EVENTS, /* of EVENTS: it waits for what is yet to be applied */
 };
 
@@ -37,6 +39,8 @@ enum request_field {
     FIELD_STORAGE,
     FIELD_TO,
     FIELD_REASON_TEXT,
+    FIELD_MEMBER,
+    FIELD_PEER,
     /* by keyword in RESP */
     FIELD_PREFIX,
     FIELD_FROM,
@@ -58,6 +62,7 @@ enum request_field {
     FIELD_SSH,
     FIELD_ZONE,
     FIELD_STATE,
+    FIELD_LEARNER,
     FIELD_REQID,
     FIELD_EPOCH,
     FIELD_BY,
@@ -91,6 +96,8 @@ struct request {
     struct slice storage;
     struct slice to;     /* new path, new prefix */
     struct slice reason; /* of a freeze */
+    struct slice member;
+    struct slice peer_address;
     struct slice prefix;
     struct slice after;
     uint64_t limit;
@@ -189,6 +196,7 @@ struct request_type {
     enum rk_status (*check)(struct request_scratch *scratch, struct request *r,
                             struct failure *why);
 
+    void (*change)(const struct request *r, struct member_change *ret_change);
     void (*local)(const struct request_context *c, const struct request *r, struct sink *s);
     void (*read)(const struct refdb *db, const struct request *r, struct sink *s);
     /* Instead of read: for answers that the state does not hold. */
@@ -207,6 +215,7 @@ extern const struct request_type requests_replica[];
 extern const struct request_type requests_route[];
 extern const struct request_type requests_settings[];
 extern const struct request_type requests_cluster[];
+extern const struct request_type requests_member[];
 extern const struct request_type requests_events[];
 extern const struct request_type requests_connect[];
 

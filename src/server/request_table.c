@@ -36,8 +36,8 @@ static void add_row(const struct request_type *type)
 static void build(void)
 {
     static const struct request_type *const families[] = {
-        requests_ref,      requests_repo,    requests_storage, requests_route,   requests_replica,
-        requests_settings, requests_cluster, requests_events,  requests_connect,
+        requests_ref,      requests_repo,    requests_storage, requests_route,  requests_replica,
+        requests_settings, requests_cluster, requests_member,  requests_events, requests_connect,
     };
 
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

@@ -12,77 +12,6 @@ static void encode_open_session(const struct request *r, struct buffer *out)
     request_encode_envelope(r, &command, out);
 }
 
-/* ---- MEMBER.LIST ---- */
-
-static const struct raft_peer_status *find_progress(const struct raft_status *raft, node_id id)
-{
-    for (size_t i = 0; i < raft->peer_count; i++) {
-        if (raft->peers[i].id == id) {
-            return &raft->peers[i];
-        }
-    }
-    return NULL;
-}
-
-static bool is_connected(const struct node_status *status, node_id id)
-{
-    for (size_t i = 0; i < status->peer_count; i++) {
-        if (status->peers[i].id == id) {
-            return status->peers[i].is_connected;
-        }
-    }
-    return id == status->id;
-}
-
-static void put_member(const struct member *member, const struct node_status *status,
-                       struct sink *s)
-{
-    const struct raft_peer_status *progress = find_progress(&status->raft, member->id);
-    bool is_voter = (member->flags & (MEMBER_VOTER | MEMBER_VOTER_OLD)) != 0;
-
-    sink_field(s, "name");
-    sink_c_text(s, member->name);
-    sink_field(s, "id");
-    sink_id(s, member->id);
-    sink_field(s, "kind");
-    sink_c_text(s, is_voter ? "voter" : "learner");
-    sink_field(s, "is_leader");
-    sink_bool(s, member->id == status->raft.leader);
-    sink_field(s, "is_connected");
-    sink_bool(s, is_connected(status, member->id));
-    sink_field(s, "peer");
-    sink_c_text(s, member->peer_address);
-    sink_field(s, "client");
-    sink_c_text(s, member->client_address);
-    sink_field(s, "http");
-    sink_c_text(s, member->http_address);
-    sink_field(s, "match_index");
-    if (member->id == status->id) {
-        sink_number(s, status->raft.durable_index);
-    } else if (progress != NULL) {
-        sink_number(s, progress->match_index);
-    } else {
-        sink_nil(s);
-    }
-}
-
-static void list_members(const struct request_context *c, const struct request *r, struct sink *s)
-{
-    const struct membership *members = node_membership(c->node);
-    struct node_status status;
-
-    (void)r;
-    node_get_status(c->node, &status);
-    sink_field(s, "members");
-    sink_begin(s, SINK_LIST);
-    for (unsigned i = 0; members != NULL && i < members->count; i++) {
-        sink_begin(s, SINK_MAP);
-        put_member(&members->members[i], &status, s);
-        sink_end(s);
-    }
-    sink_end(s);
-}
-
 /* ---- CLUSTER.STATUS ---- */
 
 static void put_leader(const struct membership *members, node_id leader, struct sink *s)
@@ -173,6 +102,8 @@ static void show_status(const struct request_context *c, const struct request *r
     put_leader(members, status.raft.leader, s);
     sink_field(s, "is_ready");
     sink_bool(s, status.is_ready);
+    sink_field(s, "is_removed");
+    sink_bool(s, status.is_removed);
     sink_field(s, "members");
     sink_number(s, members == NULL ? 0 : members->count);
     put_log(&status, s);
@@ -203,14 +134,6 @@ const struct request_type requests_cluster[] = {
         .options = FIELD_BIT(FIELD_ACTOR),
         .encode = encode_open_session,
         .reply = reply_index,
-    },
-    {
-        .name = "MEMBER.LIST",
-        .kind = REQUEST_LOCAL,
-        .scope = SERVER_MAY_READ,
-        .arguments = "",
-        .summary = "The members of the cluster as this node knows them",
-        .local = list_members,
     },
     {
         .name = "CLUSTER.STATUS",

@@ -225,10 +225,8 @@ static void put_lower(struct sink *s, const char *name)
 static void put_command(struct sink *s, const struct request_type *type)
 {
     static const char *const flags[] = {
-        [REQUEST_LOCAL] = "fast",
-        [REQUEST_READ] = "readonly",
-        [REQUEST_WRITE] = "write",
-        [REQUEST_EVENTS] = "readonly",
+        [REQUEST_LOCAL] = "fast",   [REQUEST_READ] = "readonly",   [REQUEST_WRITE] = "write",
+        [REQUEST_CHANGE] = "admin", [REQUEST_EVENTS] = "readonly",
     };
 
     sink_begin(s, SINK_LIST);

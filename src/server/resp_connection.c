@@ -110,6 +110,7 @@ static bool take_request(struct resp_connection *c, struct slice input)
     }
     switch (r.kind) {
     case REQUEST_WRITE:
+    case REQUEST_CHANGE:
         return resp_take_write(c, &r);
     case REQUEST_READ:
         return resp_take_read(c, &r, slice_of(input.data, resp_request_bytes(&c->parser)));

@@ -48,16 +48,39 @@ void resp_put_failure(struct resp_connection *c, struct buffer *out, const struc
     connection_touch(&c->base);
 }
 
-static void put_outcome(struct write_slot *w, struct buffer *out, enum rk_status status,
-                        const struct refdb_result *result)
+/* What a write came to. */
+struct outcome {
+    enum rk_status status;
+    const struct refdb_result *result; /* of a write that was applied */
+    raft_index index;                  /* of a change of the members */
+    const char *why;                   /* ... was not made; NULL = the text of the status */
+};
+
+static void put_change(struct sink *s, const struct outcome *o)
+{
+    struct failure why;
+
+    if (o->status != RK_OK) {
+        failure_set(&why, o->status, o->why == NULL ? NULL : "%s", o->why);
+        sink_failure(s, &why);
+    } else if (o->index == 0) {
+        sink_word(s, "OK");
+    } else {
+        sink_number(s, o->index);
+    }
+}
+
+static void put_outcome(struct write_slot *w, struct buffer *out, const struct outcome *o)
 {
     struct sink s;
 
     sink_init_resp(&s, out);
-    if (status == RK_OK) {
-        w->asked.type->reply(&w->asked, result, &s);
+    if (w->asked.type->kind == REQUEST_CHANGE) {
+        put_change(&s, o);
+    } else if (o->status == RK_OK) {
+        w->asked.type->reply(&w->asked, o->result, &s);
     } else {
-        sink_status(&s, status);
+        sink_status(&s, o->status);
     }
     server_count_request(w->server, w->asked.type, s.status);
 }
@@ -106,33 +129,42 @@ static void release_held(struct resp_connection *c)
     }
 }
 
-static void on_proposed(void *context, enum rk_status status, raft_term term,
-                        const struct refdb_result *result)
+static void answer_write(struct write_slot *w, const struct outcome *o)
 {
-    struct write_slot *w = context;
     struct server *s = w->server;
     struct resp_connection *c = w->connection;
 
-    (void)term;
     if (c == NULL) {
-        server_count_request(s, w->asked.type, status);
+        server_count_request(s, w->asked.type, o->status);
         write_slot_free(w);
         server_release(s);
         return;
     }
-    if (status == RK_UNKNOWN && (c->write_count > 1 || c->unconsumed > 0)) {
+    if (o->status == RK_UNKNOWN && (c->write_count > 1 || c->unconsumed > 0)) {
         c->refuses_writes = true;
         c->refusing_turn = s->turn;
     }
     if (w == c->first_write) {
-        put_outcome(w, stream_output(c->base.stream), status, result);
+        put_outcome(w, stream_output(c->base.stream), o);
         write_slot_free(take_first_write(c));
         release_held(c);
     } else {
-        put_outcome(w, &w->held, status, result);
+        put_outcome(w, &w->held, o);
         w->is_answered = true;
     }
     server_release(s);
+}
+
+static void on_proposed(void *context, enum rk_status status, raft_term term,
+                        const struct refdb_result *result)
+{
+    (void)term;
+    answer_write(context, &(struct outcome){ .status = status, .result = result });
+}
+
+static void on_changed(void *context, enum rk_status status, raft_index index, const char *why)
+{
+    answer_write(context, &(struct outcome){ .status = status, .index = index, .why = why });
 }
 
 /* An answer that is ready while writes before it are not. */
@@ -154,14 +186,20 @@ static void propose(struct resp_connection *c, const struct request *r)
 {
     struct server *s = c->base.server;
     struct write_slot *w = write_slot_new(s);
+    struct member_change change;
     struct failure why;
     enum rk_status status;
 
     w->asked = (struct asked){ r->type, r->envelope.flags,
                                r->update_count > 0 ? r->update_count : r->item_count };
-    buffer_clear(&s->command);
-    request_encode(s->node, r, &s->command);
-    status = node_propose(s->node, buffer_slice(&s->command), on_proposed, w);
+    if (r->kind == REQUEST_CHANGE) {
+        r->type->change(r, &change);
+        status = node_change_members(s->node, &change, on_changed, w);
+    } else {
+        buffer_clear(&s->command);
+        request_encode(s->node, r, &s->command);
+        status = node_propose(s->node, buffer_slice(&s->command), on_proposed, w);
+    }
     if (status == RK_OK) {
         append_write(c, w);
         server_hold(s);

@@ -122,13 +122,15 @@ class Node:
         self.data_dir = os.path.join(cluster.directory, name)
         self.log_path = os.path.join(cluster.directory, name + ".log")
         self.process = None
+        self.is_joining = False  # admitted later: it is not told who the first members were
 
     def command(self, extra=()):
         return [DAEMON, "--name", self.name, "--data-dir", self.data_dir,
                 "--listen-peer", "127.0.0.1:%d" % self.peer,
                 "--listen-client", "127.0.0.1:%d" % self.client,
                 "--listen-http", "127.0.0.1:%d" % self.http,
-                "--initial-members", self.cluster.initial_members,
+                *(["--join"] if self.is_joining else
+                  ["--initial-members", self.cluster.initial_members]),
                 *self.cluster.options, *extra]
 
     def start(self, wrapper=(), extra=()):
@@ -193,6 +195,13 @@ class Cluster:
         for n in self.nodes:
             n.start()
         self.wait_leader()
+
+    def new_node(self, name):
+        """One more node, not started: it joins when it is admitted."""
+        node = Node(self, name, *free_ports(3))
+        node.is_joining = True
+        self.nodes.append(node)
+        return node
 
     def leader(self):
         for n in self.nodes:

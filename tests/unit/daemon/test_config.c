@@ -149,6 +149,25 @@ static void usage_errors_name_the_flag(void **state)
     CHECK_BAD(rows, RK_BADARG);
 }
 
+static void who_joins_needs_no_list(void **state)
+{
+    struct config c;
+    struct errmsg why;
+
+    (void)state;
+    if (load(&c, "--name n4 --data-dir /d --insecure-peer --join", "", &why) != RK_OK) {
+        fail_msg("%s", why.text);
+    }
+    assert_int_equal(c.members.count, 0);
+    config_release(&c);
+    assert_int_equal(load(&c,
+                          "--name n4 --data-dir /d --insecure-peer --join "
+                          "--initial-members n1=a:1,n2=b:1,n3=c:1",
+                          "", &why),
+                     RK_OK);
+    config_release(&c);
+}
+
 static void what_does_not_fit_together_is_refused(void **state)
 {
     static const struct bad rows[] = {
@@ -545,6 +564,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_errors_name_the_flag),
+        cmocka_unit_test(who_joins_needs_no_list),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(actions_are_taken),
         cmocka_unit_test(values_are_read_with_their_units),

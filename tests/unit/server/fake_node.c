@@ -130,6 +130,27 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     return RK_OK;
 }
 
+enum rk_status node_change_members(struct node *n, const struct member_change *change,
+                                   node_changed_fn done, void *context)
+{
+    n->change = *change;
+    if (n->change_status == RK_BADARG) {
+        return RK_BADARG;
+    }
+    n->changed = done;
+    n->changed_context = context;
+    return RK_OK;
+}
+
+void fake_node_end_change(struct node *n, enum rk_status status, raft_index index, const char *why)
+{
+    node_changed_fn done = n->changed;
+
+    PRE(done != NULL);
+    n->changed = NULL;
+    done(n->changed_context, status, index, why);
+}
+
 enum rk_status node_read(struct node *n, enum node_consistency consistency, raft_index min_index,
                          node_readable_fn done, void *context)
 {

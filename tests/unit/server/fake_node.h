@@ -45,8 +45,13 @@ struct node {
     struct membership members;
     struct node_status status; /* given out by node_get_status(), indexes filled in */
 
+    enum rk_status change_status; /* BADARG: node_change_members() refuses */
+
     /* Seen by tests. */
     size_t proposed_total, read_total;
+    struct member_change change; /* the last one asked for */
+    node_changed_fn changed;     /* not NULL: not answered yet */
+    void *changed_context;
 };
 
 struct node *fake_node_new(struct event_base *base);
@@ -57,5 +62,8 @@ void fake_node_turn(struct node *n);
 
 /* Ends the i-th held write; OK applies it. */
 void fake_node_end_write(struct node *n, size_t i, enum rk_status status);
+
+/* Ends the change that was asked for. */
+void fake_node_end_change(struct node *n, enum rk_status status, raft_index index, const char *why);
 
 #endif

@@ -109,6 +109,35 @@ static void answers_that_come_out_of_order_leave_in_order(void **state)
                       "-BADOID 40 or 64 hex digits were expected, of old and new alike\r\n");
 }
 
+static void a_change_of_the_members_is_answered_when_it_is_made(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_ask(f, "MEMBER.ADD n4 10.0.0.4:7480 LEARNER");
+    fixture_ask(f, "PING");
+    fixture_expect(f, "");
+    assert_int_equal(f->node->change.kind, MEMBER_CHANGE_ADD_LEARNER);
+    assert_string_equal(f->node->change.name, "n4");
+    assert_string_equal(f->node->change.peer_address, "10.0.0.4:7480");
+    fake_node_end_change(f->node, RK_OK, 77, NULL);
+    fixture_expect(f, ":77\r\n+PONG\r\n");
+    fixture_ask(f, "MEMBER.REPLACE n3");
+    fixture_expect(f, "");
+    assert_int_equal(f->node->change.kind, MEMBER_CHANGE_REPLACE);
+    assert_string_equal(f->node->change.peer_address, "");
+    fake_node_end_change(f->node, RK_REFUSED, 0, "no voter would be left");
+    fixture_expect(f, "-REFUSED no voter would be left\r\n");
+    fixture_ask(f, "LEADER.MOVE");
+    fixture_expect(f, "");
+    assert_string_equal(f->node->change.name, "");
+    fake_node_end_change(f->node, RK_OK, 0, NULL);
+    fixture_expect(f, "+OK\r\n");
+    fixture_chat(f, "MEMBER.ADD a/b 10.0.0.4:7480", "-BADARG member: not the name of a member\r\n");
+    fixture_chat(f, "MEMBER.REMOVE", "-BADARG usage: MEMBER.REMOVE name\r\n");
+    f->node->change_status = RK_BADARG;
+    fixture_chat(f, "MEMBER.UPDATE n3 nowhere", "-BADARG a malformed argument\r\n");
+}
+
 static void writes_behind_an_unknown_are_not_executed(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +277,7 @@ int main(void)
         ROW(a_write_behind_a_read_waits_for_it),
         ROW(reads_that_follow_each_other_share_one_question),
         ROW(answers_that_come_out_of_order_leave_in_order),
+        ROW(a_change_of_the_members_is_answered_when_it_is_made),
         ROW(writes_behind_an_unknown_are_not_executed),
         ROW(a_lone_unknown_refuses_nothing),
         ROW(a_write_the_node_refuses_is_answered_at_once),
