@@ -206,7 +206,8 @@ static void put_refs(struct refdb_view *v, struct buffer *out, size_t end)
     buffer_put_u8(out, DUMP_REFS);
     count_offset = out->size;
     buffer_put_u32(out, 0);
-    while (out->size < end && next(v, &v->ref_cursor, &name, &value)) {
+    /* One at least: the head of the run alone may have filled the chunk. */
+    while ((count == 0 || out->size < end) && next(v, &v->ref_cursor, &name, &value)) {
         shared = 0;
         while (shared < last_size && shared < name.size && last[shared] == name.data[shared]) {
             shared++;

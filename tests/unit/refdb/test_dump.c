@@ -158,6 +158,42 @@ static void a_newer_dump_is_told_apart_from_a_damaged_one(void **state)
     buffer_release(&dump);
 }
 
+/* A chunk is closed behind the record that passes its size, whichever bytes that falls on. */
+static void a_chunk_may_be_full_at_any_byte(void **state)
+{
+    struct fixture *f = *state;
+    char path[400], longer[400];
+    unsigned repositories = 0;
+    struct ref_update u;
+
+    while (refdb_applied_index(f->db) < 2400) { /* more than a chunk of 120 KiB */
+        snprintf(path, sizeof path, "group-with-a-name/project-%05u.git", repositories++);
+        assert_int_equal(register_repo(f, path, "s1"), RK_OK);
+        u = update_of("refs/heads/main", 0, repositories);
+        assert_int_equal(ref_batch(f, path, &u, 1, true), RK_OK);
+    }
+    memset(path, 'x', sizeof path);
+    memcpy(path, "a", 2);
+    assert_int_equal(register_repo(f, path, "s1"), RK_OK);
+    for (size_t size = 2; size < 360; size++) {
+        struct buffer dump;
+        struct refdb *loaded;
+
+        memset(longer, 'x', size);
+        longer[0] = 'a';
+        longer[size] = '\0';
+        assert_int_equal(rename_repo(f, path, longer, false), RK_OK);
+        memcpy(path, longer, size + 1);
+        dump = dump_of(f->db);
+        loaded = load_of(buffer_slice(&dump), dump.size);
+        if (loaded == NULL) {
+            fail_msg("refused with a path of %zu bytes", size);
+        }
+        refdb_free(loaded);
+        buffer_release(&dump);
+    }
+}
+
 /* Members compare at these indexes, wherever each of them is by then. */
 static void digests_of_earlier_indexes_are_known(void **state)
 {
@@ -196,6 +232,7 @@ int main(void)
         RULE(an_empty_state_can_be_dumped_and_loaded),
         RULE(a_dump_shows_the_state_of_the_freeze),
         RULE(a_damaged_dump_is_refused),
+        RULE(a_chunk_may_be_full_at_any_byte),
         RULE(digests_of_earlier_indexes_are_known),
         RULE(a_newer_dump_is_told_apart_from_a_damaged_one),
     };

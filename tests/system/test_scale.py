@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site on three nodes: very many repositories, and one with very many refs.
+
+Loaded through the client library, restarted, and verified: the digest of every repository, single
+refs, equal states.  What it took is printed, and what `refkeeper capacity` says of it compared.
+
+A twentieth of the size unless RK_TORTURE is "long": 1,000,000 repositories of 3 refs, one of 5,000,000.
+"""
+import json
+import os
+import re
+import subprocess
+import time
+
+from cluster import BUILD, Cluster, Failed, check, run_tests, wait_until
+
+LOADER = os.environ.get("RK_REF_LOAD", os.path.join(BUILD, "tests/system/ref_load"))
+PARTS = 1 if os.environ.get("RK_TORTURE") == "long" else 20
+SECONDS = 1800 if PARTS == 1 else 240
+OPTIONS = ["--insecure-peer"]
+TOLERANCE = 0.25
+
+
+def say(text, *values):
+    print("# " + text % values, flush=True)
+
+
+def ref_load(what, endpoint, case):
+    run = subprocess.run([LOADER, what, endpoint, *case], capture_output=True, text=True,
+                         timeout=SECONDS)
+    check(run.returncode == 0, "%s: %s%s" % (what, run.stdout, run.stderr))
+    say("%s: %s", what, run.stdout.strip())
+
+
+def address(node):
+    return "127.0.0.1:%d" % node.client
+
+
+def resident(node):
+    """Bytes now, and at the most."""
+    with open("/proc/%d/status" % node.pid()) as f:
+        found = dict(re.findall(r"^(Vm\w+):\s+(\d+) kB", f.read(), re.M))
+    return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
+
+
+def newest_snapshot(node):
+    files = [os.path.join(node.data_dir, f) for f in os.listdir(node.data_dir)
+             if re.fullmatch(r"raft-snapshot-.*\.dat", f)]
+    return max(files, key=os.path.getmtime) if files else None
+
+
+def take_snapshot(node):
+    """Seconds until it is there."""
+    applied = node.status()["applied_index"]
+    started = time.monotonic()
+    r = node.resp(60)
+    if node.status()["snapshot_index"] < applied:
+        wait_until(lambda: r.call("SNAPSHOT.TAKE") == "STARTED"
+                   or node.status()["snapshot_index"] >= applied, SECONDS, "a snapshot begins")
+    wait_until(lambda: node.status()["snapshot_index"] >= applied, SECONDS, "the snapshot")
+    r.close()
+    return time.monotonic() - started
+
+
+def restart(node, applied):
+    """Seconds from the start of the process to its first read of all there was."""
+    started = time.monotonic()
+    node.start()
+
+    def reads():
+        if not node.is_alive():
+            raise Failed("%s ended\n%s" % (node.name, node.log_tail()))
+        status = node.status()
+        return status and status["applied_index"] >= applied
+    wait_until(reads, SECONDS, "%s has everything again" % node.name)
+    return time.monotonic() - started
+
+
+def compare_with_capacity(cluster, node, took):
+    """Holds the projection against a node that has just loaded its state."""
+    out = cluster.cli("--endpoints", address(node), "capacity", "-o", "json")
+    now = json.loads(out)[0]
+    memory, size = resident(node)[0], os.path.getsize(newest_snapshot(node))
+    say("capacity: memory %.0f MiB, is %.0f; snapshot %.0f MiB, is %.0f; load %.2f s, restart %.2f",
+        now["memory_bytes"] / 2**20, memory / 2**20, now["snapshot_bytes"] / 2**20, size / 2**20,
+        now["load_seconds"], took)
+    for name, projected, found in (("memory", now["memory_bytes"], memory),
+                                   ("snapshot", now["snapshot_bytes"], size)):
+        check(abs(projected - found) <= TOLERANCE * found,
+              "%s: projected %d, found %d" % (name, projected, found))
+
+
+def run_case(case):
+    cluster = Cluster(3, OPTIONS)
+    try:
+        cluster.start()
+        leader = cluster.wait_leader()
+        ref_load("load", address(leader), case)
+        refs = int(leader.status()["refs"])
+        before = cluster.wait_equal(SECONDS)[0]
+        for node in cluster.nodes:
+            now, most = resident(node)
+            say("%s: %.0f MiB resident, %.1f bytes per ref; %.0f MiB at the most", node.name,
+                now / 2**20, now / refs, most / 2**20)
+        for node in cluster.nodes:
+            say("%s: snapshot in %.2f s", node.name, take_snapshot(node))
+        # One after the other, a leader being there: from its snapshot.
+        node = cluster.followers()[0]
+        check(node.stop(60) == 0, "a clean stop")
+        took = restart(node, before["applied_index"])
+        say("%s: ready %.2f s after its start, %.1f bytes per ref", node.name, took,
+            resident(node)[0] / refs)
+        compare_with_capacity(cluster, node, took)
+        # All at once and by force.
+        for node in cluster.nodes:
+            node.kill()
+        started = time.monotonic()
+        cluster.start()
+        after = cluster.wait_equal(SECONDS)[0]
+        say("all restarted and equal after %.2f s", time.monotonic() - started)
+        check(after["refs"] == before["refs"]
+              and after["repositories"] == before["repositories"], "%s %s" % (before, after))
+        for node in cluster.nodes:
+            ref_load("verify", address(node), case)
+        cluster.cli("endpoint", "hash")
+    finally:
+        cluster.close()
+
+
+def many_repositories_of_three_refs():
+    run_case(["small", str(3000000 // PARTS), "3"])
+
+
+def one_repository_of_millions():
+    run_case(["giant", str(5000000 // PARTS), "1"])
+
+
+if __name__ == "__main__":
+    run_tests([many_repositories_of_three_refs, one_repository_of_millions])
