@@ -2,23 +2,27 @@
 /*
  * refkeeper capacity: what a node needs for what there is, and for more of the same kind.
  *
- * From the gauges alone, by the ratios that bench/refdb shows for every shape of refs
- * (docs/PERFORMANCE.md); test_scale holds them against real nodes.
+ * From the gauges alone: what the state takes in memory, what the newest snapshot took of it, and
+ * the ratios that bench/refdb shows for every shape of refs (docs/PERFORMANCE.md).  test_scale
+ * holds the outcome against real nodes.
  */
+#include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
 
 #define PROCESS_BYTES (6 * 1024.0 * 1024) /* of a node that holds nothing */
 #define RESIDENT_PER_STATE 1.06           /* what the allocator adds */
 #define WHILE_SNAPSHOT 1.20               /* at the most, of the state, while one is written */
-#define FILE_PER_STATE 0.77               /* a dump has no room between its entries */
-#define REFS_PER_SECOND 1000000.0         /* loaded, at the least */
+#define FILE_PER_STATE 0.77               /* while there is no snapshot to look at */
+#define BOUNDED_BYTES ((double)(EVENTS_BYTES_DEFAULT + RECENT_BYTES_MAX)) /* when they are full */
+#define REFS_PER_SECOND 1000000.0                                         /* loaded, at the least */
 #define REPOSITORIES_PER_SECOND 1000000.0
 #define REPOSITORY_BYTES 260.0 /* of one without refs, beside its names: block, entries, indexes */
 #define REF_BYTES 42.0         /* when there is none yet */
 
 struct load {
     double repositories, refs, state_bytes;
+    double file_per_state;
 };
 
 /* `now`, grown: what a ref and a repository take on the average stays. */
@@ -28,7 +32,7 @@ static struct load grown(const struct load *now, double names, double repositori
     double each_repository = REPOSITORY_BYTES + (count > 0 ? names / count : 40);
     double of_refs = now->state_bytes - count * each_repository;
     double each_ref = now->refs > 0 && of_refs > 0 ? of_refs / now->refs : REF_BYTES;
-    struct load then = { repositories, refs, now->state_bytes };
+    struct load then = { repositories, refs, now->state_bytes, now->file_per_state };
 
     then.state_bytes += (repositories - count) * each_repository;
     then.state_bytes += (refs - now->refs) * each_ref;
@@ -47,8 +51,8 @@ static void put_row(struct output *o, const char *when, const struct load *l)
     output_number(o, (uint64_t)l->refs);
     output_number(o, (uint64_t)l->state_bytes);
     output_number(o, (uint64_t)resident);
-    output_number(o, (uint64_t)(resident + (WHILE_SNAPSHOT - 1) * l->state_bytes));
-    output_number(o, (uint64_t)(FILE_PER_STATE * l->state_bytes));
+    output_number(o, (uint64_t)(resident + BOUNDED_BYTES + (WHILE_SNAPSHOT - 1) * l->state_bytes));
+    output_number(o, (uint64_t)(l->file_per_state * l->state_bytes));
     output_real(o, l->refs / REFS_PER_SECOND + l->repositories / REPOSITORIES_PER_SECOND);
     output_end_row(o);
 }
@@ -62,9 +66,13 @@ static int project(struct cli *cli, const struct rk_reply *map, uint64_t refs,
     struct output *o = output_open(cli->format, OUTPUT_ROWS, columns, 8);
     struct load now = { (double)rk_reply_get_number(map, "repositories"),
                         (double)rk_reply_get_number(map, "refs"),
-                        (double)rk_reply_get_number(map, "state_bytes") };
+                        (double)rk_reply_get_number(map, "state_bytes"), FILE_PER_STATE };
+    double of_state = (double)rk_reply_get_number(map, "snapshot_state_bytes");
     double names = (double)rk_reply_get_number(map, "repository_bytes");
 
+    if (of_state > 0) {
+        now.file_per_state = (double)rk_reply_get_number(map, "snapshot_bytes") / of_state;
+    }
     put_row(o, "now", &now);
     if (refs != 0 || repositories != 0) {
         double per_repository = now.repositories > 0 ? now.refs / now.repositories : 0;

@@ -175,6 +175,8 @@ struct node_status {
     struct raft_status raft;
     raft_index applied_index;
     raft_index snapshot_last_index;
+    uint64_t snapshot_bytes;       /* of its file; 0 = not known */
+    uint64_t snapshot_state_bytes; /* what the state in it took in memory */
     uint64_t log_bytes;
     uint64_t proposals_pending, proposals_total, proposals_failed_total, forwards_total;
     uint64_t leader_changes_total, snapshots_taken_total, snapshots_installed_total;

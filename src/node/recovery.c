@@ -147,14 +147,20 @@ void recovery_join(struct node *n)
 static enum rk_status load_map(struct node *n, const struct storage_recovered *found,
                                struct snapshot_meta *ret_meta, struct errmsg *why)
 {
+    enum rk_status status;
+
     if (found->snapshot_last_index == 0) {
         n->refdb = refdb_new();
         return RK_OK;
     }
     n->snapshots.last_index = found->snapshot_last_index;
     n->snapshots.last_term = found->snapshot_last_term;
-    return snapshots_load(n->options.data_dir, found->snapshot_last_index,
-                          found->snapshot_last_term, ret_meta, &n->refdb, why);
+    status = snapshots_load(n->options.data_dir, found->snapshot_last_index,
+                            found->snapshot_last_term, ret_meta, &n->refdb, why);
+    if (status == RK_OK) {
+        snapshots_note_size(n);
+    }
+    return status;
 }
 
 /* `self` is what this node is by its configuration, if it is anything. */

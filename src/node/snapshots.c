@@ -19,9 +19,18 @@ struct taking {
     struct refdb_view *view;
     struct snapshot_meta meta;
     const char *data_dir;
+    uint64_t bytes, state_bytes;
     enum rk_status status;
     struct errmsg why;
 };
+
+static uint64_t state_bytes(const struct node *n)
+{
+    struct refdb_gauges gauges;
+
+    refdb_get_gauges(n->refdb, &gauges);
+    return gauges.bytes;
+}
 
 static void taking_run(void *job, const struct worker *w)
 {
@@ -45,6 +54,8 @@ static void taking_run(void *job, const struct worker *w)
     buffer_release(&bytes);
     if (t->status == RK_OK) {
         t->status = snapshot_writer_commit(writer, &t->why);
+        t->bytes = snapshot_file_bytes(fs_posix(), t->data_dir, t->meta.last_index,
+                                       t->meta.last_term);
     } else {
         snapshot_writer_abort(writer);
     }
@@ -94,6 +105,8 @@ static void taking_done(void *job)
         s->older_index = s->last_index;
         s->last_index = t->meta.last_index;
         s->last_term = t->meta.last_term;
+        s->last_bytes = t->bytes;
+        s->last_state_bytes = t->state_bytes;
         s->taken_total++;
         node_log(n, NODE_LOG_INFO, "snapshot %" PRIu64 "^%" PRIu64 " taken", s->last_index,
                  s->last_term);
@@ -132,6 +145,7 @@ bool snapshots_take(struct node *n)
         .feature_level = n->state.feature_level,
     };
     memcpy(t->meta.cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);
+    t->state_bytes = state_bytes(n);
     t->view = refdb_freeze(n->refdb);
     s->is_taking = true;
     s->applied_bytes = 0;
@@ -204,6 +218,15 @@ enum rk_status snapshots_load(const char *data_dir, raft_index last_index, raft_
                    last_index, last_term, rk_status_text(status));
     }
     return status;
+}
+
+void snapshots_note_size(struct node *n)
+{
+    struct snapshots *s = &n->snapshots;
+
+    s->last_bytes = snapshot_file_bytes(fs_posix(), n->options.data_dir, s->last_index,
+                                        s->last_term);
+    s->last_state_bytes = state_bytes(n);
 }
 
 static void loading_run(void *job, const struct worker *w)
@@ -293,6 +316,7 @@ void snapshots_installed(struct node *n)
     s->older_index = s->last_index;
     s->last_index = s->loaded_meta.last_index;
     s->last_term = s->loaded_meta.last_term;
+    snapshots_note_size(n);
     s->applied_bytes = 0;
     s->installed_total++;
     if (n->durable_index < s->last_index) {

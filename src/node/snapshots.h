@@ -24,9 +24,11 @@ struct refdb_view;
 struct snapshots {
     raft_index last_index; /* newest durable one; 0 = none */
     raft_term last_term;
-    raft_index older_index; /* the one before; the log is never cut beyond it */
-    time_ms taken_ms;       /* when the newest was taken, or the node started */
-    uint64_t applied_bytes; /* since then */
+    uint64_t last_bytes;       /* of its file; 0 = not known */
+    uint64_t last_state_bytes; /* of the state in it, as refdb_gauges counts them */
+    raft_index older_index;    /* the one before; the log is never cut beyond it */
+    time_ms taken_ms;          /* when the newest was taken, or the node started */
+    uint64_t applied_bytes;    /* since then */
     bool is_taking;
     struct snapshot_transfer transfer;
 
@@ -40,6 +42,9 @@ struct snapshots {
 
 /* End of a turn: takes one when due, sends chunks. */
 void snapshots_turn(struct node *n);
+
+/* Notes what the newest one takes, which has just been loaded from it. */
+void snapshots_note_size(struct node *n);
 
 /* Asks for one now.  False when one is being taken or nothing was applied since the last. */
 bool snapshots_take(struct node *n);

@@ -64,6 +64,8 @@ void node_get_status(const struct node *n, struct node_status *ret_status)
         .id = n->state.id,
         .applied_index = refdb_applied_index(n->refdb),
         .snapshot_last_index = n->snapshots.last_index,
+        .snapshot_bytes = n->snapshots.last_bytes,
+        .snapshot_state_bytes = n->snapshots.last_state_bytes,
         .log_bytes = storage_log_bytes(n->storage),
         .proposals_pending = proposals_waiting(&n->proposals),
         .proposals_total = n->proposals.total,

@@ -42,6 +42,10 @@ static void put_log(const struct node_status *status, struct sink *s)
     sink_number(s, status->raft.durable_index);
     sink_field(s, "snapshot_index");
     sink_number(s, status->snapshot_last_index);
+    sink_field(s, "snapshot_bytes");
+    sink_number(s, status->snapshot_bytes);
+    sink_field(s, "snapshot_state_bytes");
+    sink_number(s, status->snapshot_state_bytes);
     sink_field(s, "log_bytes");
     sink_number(s, status->log_bytes);
     sink_field(s, "disk_free_bytes");

@@ -54,6 +54,10 @@ void snapshot_reader_close(struct snapshot_reader *r);
 
 /* ---- The file itself, for transfer ---- */
 
+/* Its size as the directory has it; 0 when it cannot be asked. */
+uint64_t snapshot_file_bytes(struct fs *fs, const char *data_dir, raft_index last_index,
+                             raft_term last_term);
+
 /* Which bytes are meant: two files of one name differ in their id unless they are equal. */
 struct snapshot_id {
     raft_index last_index;

@@ -108,3 +108,22 @@ void snapshot_source_close(struct snapshot_source *s)
     }
     heap_free(s);
 }
+
+uint64_t snapshot_file_bytes(struct fs *fs, const char *data_dir, raft_index last_index,
+                             raft_term last_term)
+{
+    struct errmsg why = ERRMSG_INIT;
+    char name[SNAPSHOT_NAME_BYTES];
+    fs_handle file = -1;
+    uint64_t bytes = 0;
+
+    snapshot_format_name(name, last_index, last_term, ".dat");
+    if (snapshot_open_file(fs, data_dir, name, &file, &why) != RK_OK) {
+        return 0;
+    }
+    if (fs->ops->size(fs, file, &bytes) != 0) {
+        bytes = 0;
+    }
+    fs->ops->close(fs, file);
+    return bytes;
+}

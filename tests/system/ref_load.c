@@ -3,10 +3,11 @@
  * Puts a set of refs (support/ref_set.h) into a cluster through librefkeeper, or holds what the
  * cluster has against it.
  *
- *   ref_load load|verify ENDPOINTS SHAPE REFS REFS_PER_REPOSITORY
+ *   ref_load load|verify ENDPOINTS SHAPE REFS REFS_PER_REPOSITORY [FIRST]
  *
- * load: many requests in flight on one connection; every reply is looked at.  verify: the number
- * of refs and the digest of every repository, and single refs read one by one.
+ * load: many requests in flight on one connection; every reply is looked at.  FIRST: the refs before
+ * it are there already.  verify: the number of refs and the digest of every repository, and single
+ * refs read one by one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct loader {
     struct rk_client *client;
     struct rk_pipeline *pipeline;
     struct ref_set set;
+    uint64_t first;
     uint64_t refs_in_flight;
     uint64_t batches[IN_FLIGHT]; /* refs of each request in flight, 0 = a registration */
     uint64_t sent, answered;
@@ -137,9 +139,9 @@ static void load(struct loader *l)
     if (rk_pipeline_open(l->client, &l->pipeline, &error) != RK_OK) {
         give_up("connect", error.message);
     }
-    for (uint64_t r = 0; r < ref_set_repository_count(&l->set); r++) {
+    for (uint64_t r = l->first / per; r < ref_set_repository_count(&l->set); r++) {
         send_registration(l, r);
-        for (uint64_t i = 0; i < per; i += BATCH) {
+        for (uint64_t i = r * per < l->first ? l->first - r * per : 0; i < per; i += BATCH) {
             send_refs(l, t, r * per + i, per - i < BATCH ? per - i : BATCH);
         }
     }
@@ -148,12 +150,11 @@ static void load(struct loader *l)
     }
     rk_pipeline_close(l->pipeline);
     heap_free(t);
-    if (l->created != l->set.ref_count) {
+    if (l->created != l->set.ref_count - l->first) {
         give_up("load", "not every ref was answered");
     }
-    printf("%" PRIu64 " refs in %" PRIu64 " repositories, %.1f s, %.0f refs/s\n", l->set.ref_count,
-           ref_set_repository_count(&l->set), seconds() - start,
-           (double)l->set.ref_count / (seconds() - start));
+    printf("%" PRIu64 " refs, %.1f s, %.0f refs/s\n", l->created, seconds() - start,
+           (double)l->created / (seconds() - start));
 }
 
 /* ---- Verifying ---- */
@@ -253,7 +254,8 @@ static void verify(struct loader *l)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: ref_load load|verify ENDPOINTS SHAPE REFS REFS_PER_REPOSITORY\n");
+    fprintf(stderr,
+            "usage: ref_load load|verify ENDPOINTS SHAPE REFS REFS_PER_REPOSITORY [FIRST]\n");
     return 2;
 }
 
@@ -264,9 +266,10 @@ int main(int argc, char **argv)
     struct rk_error error;
     enum ref_shape shape;
 
-    if (argc != 6 || !ref_shape_find(argv[3], &shape)) {
+    if (argc < 6 || argc > 7 || !ref_shape_find(argv[3], &shape)) {
         return usage();
     }
+    l->first = argc == 7 ? strtoull(argv[6], NULL, 10) : 0;
     l->set = ref_set_of(shape, strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), SEED);
     rk_options_set_timeout_ms(options, 60000);
     if (rk_options_set_endpoints(options, argv[2], &error) != RK_OK ||

@@ -4,7 +4,8 @@
 Loaded through the client library, restarted, and verified: the digest of every repository, single
 refs, equal states.  What it took is printed, and what `refkeeper capacity` says of it compared.
 
-A twentieth of the size unless RK_TORTURE is "long": 1,000,000 repositories of 3 refs, one of 5,000,000.
+A twentieth of the size unless RK_TORTURE is "long": then 1,000,000 repositories of 3 refs, and one
+of 5,000,000.
 """
 import json
 import os
@@ -76,10 +77,13 @@ def restart(node, applied):
     return time.monotonic() - started
 
 
-def compare_with_capacity(cluster, node, took):
-    """Holds the projection against a node that has just loaded its state."""
-    out = cluster.cli("--endpoints", address(node), "capacity", "-o", "json")
-    now = json.loads(out)[0]
+def capacity(cluster, node, *words):
+    """What is there now and, with words, what would be."""
+    return json.loads(cluster.cli("--endpoints", address(node), "capacity", "-o", "json", *words))
+
+
+def compare_with_capacity(now, node, took):
+    """Holds a projection against a node that has just loaded its state."""
     memory, size = resident(node)[0], os.path.getsize(newest_snapshot(node))
     say("capacity: memory %.0f MiB, is %.0f; snapshot %.0f MiB, is %.0f; load %.2f s, restart %.2f",
         now["memory_bytes"] / 2**20, memory / 2**20, now["snapshot_bytes"] / 2**20, size / 2**20,
@@ -95,8 +99,14 @@ def run_case(case):
     try:
         cluster.start()
         leader = cluster.wait_leader()
-        ref_load("load", address(leader), case)
-        refs = int(leader.status()["refs"])
+        # A fifth first, from which the rest is projected.
+        refs, per = int(case[1]), int(case[2])
+        ref_load("load", address(leader), [case[0], str(refs // 5), case[2]])
+        take_snapshot(leader)
+        repositories = refs // per if case[0] == "small" else 1
+        projected = capacity(cluster, leader, "--refs", str(refs), "--repositories",
+                             str(repositories))[1]
+        ref_load("load", address(leader), [*case, str(refs // 5)])
         before = cluster.wait_equal(SECONDS)[0]
         for node in cluster.nodes:
             now, most = resident(node)
@@ -110,7 +120,8 @@ def run_case(case):
         took = restart(node, before["applied_index"])
         say("%s: ready %.2f s after its start, %.1f bytes per ref", node.name, took,
             resident(node)[0] / refs)
-        compare_with_capacity(cluster, node, took)
+        compare_with_capacity(projected, node, took)
+        compare_with_capacity(capacity(cluster, node)[0], node, took)
         # All at once and by force.
         for node in cluster.nodes:
             node.kill()
