@@ -5,9 +5,9 @@
  *
  *   ref_load load|verify ENDPOINTS SHAPE REFS REFS_PER_REPOSITORY [FIRST]
  *
- * load: many requests in flight on one connection; every reply is looked at.  FIRST: the refs before
- * it are there already.  verify: the number of refs and the digest of every repository, and single
- * refs read one by one.
+ * load: many requests in flight on one connection; every reply is looked at.  FIRST: the refs
+ * before it are there already.  verify: the number of refs and the digest of every repository, and
+ * single refs read one by one.
  */
 #include <inttypes.h>
 #include <stdio.h>
