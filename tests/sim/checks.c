@@ -189,6 +189,11 @@ void __wrap_raft_step(struct raft *r, const struct raft_event *event, struct raf
     }
 }
 
+static void note_acknowledged(struct machine *m, raft_index index)
+{
+    m->acknowledged = index > m->acknowledged ? index : m->acknowledged;
+}
+
 void __wrap_send_message(struct node *n, const struct message *message);
 void __real_send_message(struct node *n, const struct message *message);
 
@@ -198,6 +203,10 @@ void __wrap_send_message(struct node *n, const struct message *message)
     if (message->type == MESSAGE_REQUEST_VOTE_REPLY && message->u.request_vote_reply.is_granted &&
         !message->u.request_vote_reply.is_pre_vote) {
         checks_note_vote(sim->current, message->term, message->to);
+    }
+    if (message->type == MESSAGE_APPEND_ENTRIES_REPLY &&
+        message->u.append_entries_reply.is_success) {
+        note_acknowledged(sim->current, message->u.append_entries_reply.match_index);
     }
     __real_send_message(n, message);
 }
@@ -259,6 +268,18 @@ enum rk_status __wrap_storage_append(struct storage *s, struct slice bytes,
     return __real_storage_append(s, bytes, records, count, why);
 }
 
+enum rk_status __wrap_storage_truncate(struct storage *s, raft_index from, struct errmsg *why);
+enum rk_status __real_storage_truncate(struct storage *s, raft_index from, struct errmsg *why);
+
+/* A leader has others at these indexes: what was said of them is void. */
+enum rk_status __wrap_storage_truncate(struct storage *s, raft_index from, struct errmsg *why)
+{
+    struct machine *m = sim->current;
+
+    m->acknowledged = m->acknowledged < from ? m->acknowledged : from - 1;
+    return __real_storage_truncate(s, from, why);
+}
+
 enum rk_status __wrap_storage_install(struct storage *s, raft_index last_index, raft_term last_term,
                                       bool keeps_suffix, struct errmsg *why);
 enum rk_status __real_storage_install(struct storage *s, raft_index last_index, raft_term last_term,
@@ -268,6 +289,9 @@ enum rk_status __wrap_storage_install(struct storage *s, raft_index last_index, 
                                       bool keeps_suffix, struct errmsg *why)
 {
     *appended_at(sim->current, last_index) = last_term;
+    if (!keeps_suffix) {
+        sim->current->acknowledged = last_index; /* the installing leader has others after it */
+    }
     return __real_storage_install(s, last_index, last_term, keeps_suffix, why);
 }
 
@@ -366,6 +390,14 @@ void checks_heard(struct machine *m, const struct machine *from)
     m->heard_us[from->id] = sim->now_us;
 }
 
+void checks_started(struct machine *m)
+{
+    if (!m->is_banned && m->node->durable_index < m->acknowledged) {
+        sim_fail("%s starts with %" PRIu64 " entries, and had acknowledged %" PRIu64, m->name,
+                 m->node->durable_index, m->acknowledged);
+    }
+}
+
 void checks_refuses(struct machine *m, const char *why)
 {
     if (!m->is_spoilt) {
@@ -413,6 +445,9 @@ void checks_turn(struct machine *m)
         }
     }
     check_quorum_heard(m, n->raft);
+    if (raft_role_of(n->raft) == RAFT_LEADER) {
+        note_acknowledged(m, n->durable_index); /* it counts itself */
+    }
     if (n->held_count > HELD_MAX || net_bytes_in_flight() > IN_FLIGHT_MAX ||
         n->window.bytes > RECENT_BYTES_MAX + MIB) {
         sim_fail("%s grows without bound: %zu messages held, %zu bytes under way, %" PRIu64

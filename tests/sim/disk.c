@@ -169,7 +169,11 @@ static int disk_datasync(struct fs *fs, fs_handle file)
     }
     if (is_hit(d, DISK_EIO_SYNC)) {
         sim_fault(FAULT_EIO_SYNC);
-        return EIO;
+        if (!sim->swarm.sync_forgets) {
+            return EIO;
+        }
+        /* As Linux does: what was not written counts as clean, and the next sync succeeds. */
+        fs_memory_fail_next_sync(d->memory);
     }
     if (is_hit(d, DISK_CRASH)) {
         return lose_power(d);
@@ -244,9 +248,17 @@ static const struct fs_ops disk_ops = {
     .free_bytes = disk_free_bytes,
 };
 
+struct fs_memory *disk_memory(void)
+{
+    struct fs_memory *memory = fs_memory_new();
+
+    fs_memory_set_can_allocate(memory, sim->swarm.can_allocate);
+    return memory;
+}
+
 void disk_init(struct disk *d, struct machine *m)
 {
-    *d = (struct disk){ .fs = { &disk_ops }, .machine = m, .memory = fs_memory_new() };
+    *d = (struct disk){ .fs = { &disk_ops }, .machine = m, .memory = disk_memory() };
 }
 
 void disk_release(struct disk *d)

@@ -33,6 +33,7 @@ struct disk {
     uint64_t syncs, written_bytes;
 };
 
+struct fs_memory *disk_memory(void); /* empty, of this run's kind */
 void disk_init(struct disk *d, struct machine *m);
 void disk_release(struct disk *d);
 void disk_arm(struct disk *d, enum disk_fault fault, unsigned after);

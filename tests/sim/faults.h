@@ -72,6 +72,9 @@ struct swarm {
     int64_t think_us_max;
     unsigned key_count;
     unsigned read_percent; /* of what clients ask */
+    bool can_allocate;     /* the file systems allocate space ahead */
+    bool rots_lengths;     /* of entries, where a log rots */
+    bool sync_forgets;     /* what a failed sync should have written is not tried again */
     int64_t seconds;
 };
 

@@ -112,6 +112,7 @@ void machine_start(struct machine *m)
         m->node = NULL;
         start_failed(m, status, why.text);
     } else {
+        checks_started(m);
         m->is_rot_unseen = false;
         machine_turn(m);
     }

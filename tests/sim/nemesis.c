@@ -186,6 +186,22 @@ static void choose_file(void *context, const char *name)
     }
 }
 
+/* The place of the second byte of the length of the entry that holds byte `at` of a log, or of
+ * the last one before [docs/DISK_FORMAT.md]. */
+static uint64_t length_field(struct fs *fs, fs_handle log, uint64_t at)
+{
+    uint8_t header[ENTRY_HEADER_BYTES];
+    uint64_t start = 0, found = 0;
+    size_t got = 0;
+
+    while (start <= at && fs->ops->read(fs, log, start, header, sizeof header, &got) == 0 &&
+           got == sizeof header && get_be32(header + 20) != 0) {
+        found = start;
+        start += sizeof header + get_be32(header + 20);
+    }
+    return found + 21;
+}
+
 /* Changes a byte of a file of a machine whose process is dead, in the part from .. to (in
  * thousandths of its written bytes).  False when there is none. */
 static bool rot(struct machine *m, const char *prefix, unsigned from, unsigned to)
@@ -208,9 +224,13 @@ static bool rot(struct machine *m, const char *prefix, unsigned from, unsigned t
     }
     (void)fs->ops->size(fs, file, &size);
     at = size * from / 1000 + rng_below(&sim->rng, size * (to - from) / 1000 + 1);
+    if (sim->swarm.rots_lengths) {
+        at = length_field(fs, file, at);
+    }
     (void)fs->ops->read(fs, file, at, &byte, 1, &got);
     if (got == 1) {
-        byte ^= (uint8_t)(1U << rng_below(&sim->rng, 8));
+        byte ^= sim->swarm.rots_lengths ? 0x7f /* more than the file has, less than an entry may */
+                                        : (uint8_t)(1U << rng_below(&sim->rng, 8));
         (void)fs->ops->write(fs, file, at, &byte, 1);
         (void)fs->ops->datasync(fs, file);
         m->is_spoilt = m->is_rot_unseen = true;
@@ -336,7 +356,7 @@ static bool wipe(void)
 {
     struct machine *m = any_machine();
 
-    return can_swap(m) && swap_directory(m, fs_memory_new());
+    return can_swap(m) && swap_directory(m, disk_memory());
 }
 
 static void copy_file(void *context, const char *name)
@@ -365,7 +385,7 @@ static void copy_file(void *context, const char *name)
 
 static struct fs_memory *copy_directory(struct fs_memory *from)
 {
-    struct fs_memory *copy = fs_memory_new();
+    struct fs_memory *copy = disk_memory();
     struct fs *ends[] = { fs_memory_fs(from), fs_memory_fs(copy) };
     fs_handle dir = -1;
 

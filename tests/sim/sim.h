@@ -57,6 +57,7 @@ struct machine {
     /* what the checks saw of the process */
     raft_index known_commit;
     raft_index known_applied;
+    raft_index acknowledged; /* it has said that it holds all up to here; outlives the process */
     int64_t leader_since_us;
     int64_t heard_us[MACHINES_MAX + 1]; /* when bytes of that machine last came */
 };
@@ -201,6 +202,8 @@ void checks_settled(void);         /* after healing: all replicas are equal */
 
 /* Bytes of `from` have come to it. */
 void checks_heard(struct machine *m, const struct machine *from);
+/* It has started on its directory: all that it acknowledged is there. */
+void checks_started(struct machine *m);
 /* It refuses its directory, and will not start again. */
 void checks_refuses(struct machine *m, const char *why);
 

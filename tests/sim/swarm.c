@@ -69,4 +69,5 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->key_count = (unsigned)PICK(rng, 2, 4, 10);
     s->seconds = PICK(rng, 60, 120, 240);
     s->read_percent = (unsigned)PICK(rng, 15, 40, 40, 80);
+    s->can_allocate = PICK(rng, 0, 1, 1) == 1;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/teeth.h"
 
+#include "base/limits.h"
 #include "base/teeth.h"
 
 #ifndef RK_TEETH
@@ -73,6 +74,29 @@ void teeth_aim(struct swarm *s)
         only(s, (const enum fault[]){ FAULT_CUT_REJECT }, 1);
         s->machine_count = 3;
         s->read_percent = 80;
+        break;
+    case TOOTH_SYNC_RETRIED: /* needs the power cut after the failed sync */
+        s->is_on[FAULT_EIO_SYNC] = s->is_on[FAULT_POWER_CUT] = s->sync_forgets = true;
+        s->fault_us_mean = SECOND_US / 2;
+        break;
+    case TOOTH_INDEX_APART_FROM_STATE: /* needs a crash inside a compaction */
+        s->is_on[FAULT_TORN_WRITE] = s->is_on[FAULT_POWER_CUT] = true;
+        s->fault_us_mean = SECOND_US / 3;
+        s->log_compact_bytes = 20 * KIB;
+        s->trailing_entries = 10;
+        s->snapshot_interval_ms = 1000;
+        break;
+    case TOOTH_LENGTH_TRUSTED: /* a few bytes of an entry are its length */
+        s->rots_lengths = true;
+        s->can_allocate = false; /* so that it leads beyond the file */
+        /* fall through */
+    case TOOTH_ROT_TRUNCATED:
+        only(s, (const enum fault[]){ FAULT_ROT_LOG }, 1);
+        s->fault_us_mean = SECOND_US;
+        break;
+    case TOOTH_DIRECTORY_NOT_SYNCED: /* needs it soon after a snapshot */
+        s->is_on[FAULT_SNAPSHOT] = s->is_on[FAULT_POWER_CUT] = true;
+        s->fault_us_mean = SECOND_US / 2;
         break;
     default:
         break;
