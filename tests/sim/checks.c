@@ -392,16 +392,15 @@ void checks_heard(struct machine *m, const struct machine *from)
 
 void checks_started(struct machine *m)
 {
-    if (!m->is_banned && m->node->durable_index < m->acknowledged) {
-        sim_fail("%s starts with %" PRIu64 " entries, and had acknowledged %" PRIu64, m->name,
-                 m->node->durable_index, m->acknowledged);
-    }
-}
+    const struct node *n = m->node;
+    bool is_damaged = raft_is_repairing(n->raft); /* it knows, and fetches them again */
 
-void checks_refuses(struct machine *m, const char *why)
-{
-    if (!m->is_spoilt) {
-        sim_fail("%s refuses files nobody spoilt: %s", m->name, why);
+    if (is_damaged && !m->is_spoilt) {
+        sim_fail("%s finds damage in files nobody spoilt", m->name);
+    }
+    if (!m->is_banned && !is_damaged && n->durable_index < m->acknowledged) {
+        sim_fail("%s starts with %" PRIu64 " entries, and had acknowledged %" PRIu64, m->name,
+                 n->durable_index, m->acknowledged);
     }
 }
 

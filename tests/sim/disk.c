@@ -96,6 +96,7 @@ static int disk_read(struct fs *fs, fs_handle file, uint64_t offset, void *data,
     }
     if (is_hit(d, DISK_EIO_READ)) {
         sim_fault(FAULT_EIO_READ);
+        d->machine->is_spoilt = true;
         return EIO;
     }
     return INNER(d, read, file, offset, data, size, ret_size);

@@ -50,7 +50,7 @@ struct machine {
     int64_t paused_until_us;
     bool is_turn_planned;
 
-    bool is_spoilt;           /* somebody changed its files: it may refuse them */
+    bool is_spoilt; /* somebody changed its files, or a read of them failed: it may find damage */
     bool is_rot_unseen;       /* and it has not started since */
     int64_t powered_until_us; /* it loses no power until then */
 
@@ -204,8 +204,6 @@ void checks_settled(void);         /* after healing: all replicas are equal */
 void checks_heard(struct machine *m, const struct machine *from);
 /* It has started on its directory: all that it acknowledged is there. */
 void checks_started(struct machine *m);
-/* It refuses its directory, and will not start again. */
-void checks_refuses(struct machine *m, const char *why);
 
 void checks_note_vote(struct machine *m, raft_term term, node_id candidate);
 
