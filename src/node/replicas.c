@@ -6,12 +6,14 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/limits.h"
+#include "sys/entropy.h"
 
 #define SLOTS_MIN 1024 /* a power of two */
 
 struct report {
     uint64_t repository_id; /* 0 = free */
     raft_index seen_index;
+    uint64_t digest;  /* half of the last one: enough to tell it from the next */
     uint32_t storage; /* in `storages` */
 };
 
@@ -26,6 +28,7 @@ struct replicas {
     size_t slot_count, count;
     struct heard_storage *storages; /* a handful: looked through in order */
     uint32_t storage_count;
+    uint64_t generation;
 };
 
 struct replicas *replicas_new(void)
@@ -34,6 +37,7 @@ struct replicas *replicas_new(void)
 
     *r = (struct replicas){ .slot_count = SLOTS_MIN };
     r->slots = heap_zalloc(r->slot_count * sizeof *r->slots);
+    r->generation = entropy_u64() >> 16; /* a positive integer for everybody */
     return r;
 }
 
@@ -103,8 +107,9 @@ static void grow(struct replicas *r)
 }
 
 void replicas_report(struct replicas *r, uint64_t repository_id, struct slice storage,
-                     raft_index seen_index)
+                     const uint8_t digest[16], raft_index complete_index)
 {
+    uint64_t half = get_be64(digest + 8);
     uint32_t number = take_storage(r, storage);
     struct report *slot = find_slot(r, repository_id, number);
 
@@ -113,13 +118,17 @@ void replicas_report(struct replicas *r, uint64_t repository_id, struct slice st
         if (r->count == REPLICA_REPORTS_MAX) {
             memset(r->slots, 0, r->slot_count * sizeof *r->slots);
             r->count = 0;
+            r->generation++;
         } else if (2 * (r->count + 1) > r->slot_count) {
             grow(r);
         }
         slot = find_slot(r, repository_id, number);
         r->count++;
     }
-    *slot = (struct report){ repository_id, seen_index, number };
+    if (complete_index == 0 && slot->repository_id != 0 && slot->digest == half) {
+        return; /* as it was */
+    }
+    *slot = (struct report){ repository_id, complete_index, half, number };
 }
 
 raft_index replicas_seen(const struct replicas *r, uint64_t repository_id, struct slice storage)
@@ -136,15 +145,28 @@ void replicas_heard(struct replicas *r, struct slice storage, time_ms now_ms)
     r->storages[number].heard_ms = now_ms;
 }
 
-bool replicas_is_heard(const struct replicas *r, struct slice storage, time_ms now_ms)
+time_ms replicas_silent_ms(const struct replicas *r, struct slice storage, time_ms now_ms)
 {
     uint32_t number = find_storage(r, storage);
 
-    return number < r->storage_count && r->storages[number].heard_ms != 0 &&
-           now_ms - r->storages[number].heard_ms <= STORAGE_HEARD_MS;
+    return number == r->storage_count || r->storages[number].heard_ms == 0
+               ? -1
+               : now_ms - r->storages[number].heard_ms;
+}
+
+bool replicas_is_heard(const struct replicas *r, struct slice storage, time_ms now_ms)
+{
+    time_ms silent_ms = replicas_silent_ms(r, storage, now_ms);
+
+    return silent_ms >= 0 && silent_ms <= STORAGE_HEARD_MS;
 }
 
 size_t replicas_count(const struct replicas *r)
 {
     return r->count;
+}
+
+uint64_t replicas_generation(const struct replicas *r)
+{
+    return r->generation;
 }

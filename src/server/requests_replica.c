@@ -3,6 +3,8 @@
  * Copies of a repository.  REPLICA.REPORT, what a storage says it holds, is answered by this node
  * alone and kept by it alone (node/replicas.h): whoever reports, reports to every node.
  */
+#include <string.h>
+
 #include "server/request.h"
 #include "server/requests_repo.h"
 #include "server/server.h"
@@ -23,17 +25,29 @@ static enum rk_status parse_reports(struct arguments *a, struct request_scratch 
     return RK_OK;
 }
 
-/* 32 hex digits, as REPO.SHOW writes a digest. */
-static bool is_digest(struct slice text, const uint8_t digest[16])
+static int digit_value(uint8_t digit)
 {
-    static const char digits[] = "0123456789abcdef";
-    bool is_equal = text.size == 32;
-
-    for (size_t i = 0; i < 16 && is_equal; i++) {
-        is_equal = text.data[2 * i] == digits[digest[i] >> 4] &&
-                   text.data[2 * i + 1] == digits[digest[i] & 15];
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
     }
-    return is_equal;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* 32 hex digits, as REPO.SHOW writes a digest. */
+static enum rk_status parse_digest(struct slice text, uint8_t ret_digest[16])
+{
+    if (text.size != 32) {
+        return RK_BADARG;
+    }
+    for (size_t i = 0; i < 16; i++) {
+        int high = digit_value(text.data[2 * i]), low = digit_value(text.data[2 * i + 1]);
+
+        if (high < 0 || low < 0) {
+            return RK_BADARG;
+        }
+        ret_digest[i] = (uint8_t)(high << 4 | low);
+    }
+    return RK_OK;
 }
 
 static bool holds(const struct refdb_repository *repository, struct slice storage)
@@ -51,9 +65,13 @@ static void take_report(const struct node *n, struct slice storage, const struct
 {
     struct refdb_repository repository;
     uint64_t id = 0;
+    uint8_t digest[16];
     enum rk_status status = number_parse(words[1], &id);
     bool is_complete;
 
+    if (status == RK_OK) {
+        status = parse_digest(words[2], digest);
+    }
     if (status == RK_OK) {
         status = refdb_find_repository(node_refdb(n), words[0], id, &repository);
     }
@@ -64,8 +82,8 @@ static void take_report(const struct node *n, struct slice storage, const struct
         sink_status(s, status);
         return;
     }
-    is_complete = is_digest(words[2], repository.digest);
-    replicas_report(node_replicas(n), repository.id, storage,
+    is_complete = memcmp(digest, repository.digest, sizeof(digest)) == 0;
+    replicas_report(node_replicas(n), repository.id, storage, digest,
                     is_complete ? repository.last_index : 0);
     sink_begin(s, SINK_ROW);
     sink_field(s, "code");

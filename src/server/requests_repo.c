@@ -147,6 +147,25 @@ const char *repository_state_word(enum repository_state state)
     return words[state];
 }
 
+/* For each replica the last index as of which it held everything; nil = nobody knows. */
+static void put_seen(const struct node *n, const struct refdb_repository *repository,
+                     struct sink *s)
+{
+    sink_field(s, "seen");
+    sink_begin(s, SINK_LIST);
+    for (size_t i = 0; i < repository->replica_count; i++) {
+        raft_index seen_index = replicas_seen(node_replicas(n), repository->id,
+                                              repository->replicas[i]);
+
+        if (seen_index == 0) {
+            sink_nil(s);
+        } else {
+            sink_number(s, seen_index);
+        }
+    }
+    sink_end(s);
+}
+
 static void put_repository(const struct node *n, const struct refdb_repository *repository,
                            struct sink *s)
 {
@@ -176,6 +195,7 @@ static void put_repository(const struct node *n, const struct refdb_repository *
         }
     }
     sink_end(s);
+    put_seen(n, repository, s);
     sink_field(s, "format");
     sink_c_text(s, object_format_name(repository->format));
     sink_field(s, "head");

@@ -68,8 +68,10 @@ static void encode_remove(const struct request *r, struct buffer *out)
     request_encode_envelope(r, &command, out);
 }
 
-static void put_storage(const struct refdb_storage *storage, struct sink *s)
+static void put_storage(const struct node *n, const struct refdb_storage *storage, struct sink *s)
 {
+    time_ms silent_ms = replicas_silent_ms(node_replicas(n), storage->name, node_now_ms(n));
+
     sink_field(s, "name");
     sink_text(s, storage->name);
     sink_field(s, "http");
@@ -86,10 +88,17 @@ static void put_storage(const struct refdb_storage *storage, struct sink *s)
     sink_number(s, storage->replica_count);
     sink_field(s, "last_index");
     sink_number(s, storage->last_index);
+    sink_field(s, "silent_ms");
+    if (silent_ms < 0) {
+        sink_nil(s);
+    } else {
+        sink_number(s, (uint64_t)silent_ms);
+    }
 }
 
-static void read_storages(const struct refdb *db, const struct request *r, struct sink *s)
+static void read_storages(const struct node *n, const struct request *r, struct sink *s)
 {
+    const struct refdb *db = node_refdb(n);
     struct refdb_storage storage;
     struct slice after = SLICE_NONE;
 
@@ -98,7 +107,7 @@ static void read_storages(const struct refdb *db, const struct request *r, struc
     sink_begin(s, SINK_LIST);
     while (refdb_next_storage(db, after, &storage)) {
         sink_begin(s, SINK_MAP);
-        put_storage(&storage, s);
+        put_storage(n, &storage, s);
         sink_end(s);
         after = storage.name;
     }
@@ -230,7 +239,7 @@ const struct request_type requests_storage[] = {
         .arguments = "[STALE|MININDEX n]",
         .summary = "All storages, in order of their names",
         .options = FIELDS_READ,
-        .read = read_storages,
+        .read_node = read_storages,
     },
     {
         .name = "STORAGE.REMOVE",
