@@ -11,6 +11,7 @@
 #include "base/heap.h"
 #include "cli/cli.h"
 #include "cli/git.h"
+#include "cli/hook_install.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -143,16 +144,56 @@ static int find_id(struct cli *cli, const char *repo, char ret_id[24])
     return 0;
 }
 
+/* Maintenance rewrites refs without the cluster's knowledge; replicas fetch what was decided by its
+ * id; what is the storage's own is nobody's to see or push. */
+static int write_config(struct cli *cli, const struct hook_installation *h)
+{
+    const char *const pairs[][2] = {
+        { "refkeeper.path", h->repo },
+        { "refkeeper.id", h->id },
+        { "refkeeper.storage", h->storage },
+        { "refkeeper.endpoints", cli->endpoints },
+        { "refkeeper.cacert", cli->ca_file },
+        { "refkeeper.cert", cli->cert_file },
+        { "refkeeper.key", cli->key_file },
+        { "receive.autogc", "false" },
+        { "gc.auto", "0" },
+        { "transfer.hideRefs", "refs/refkeeper" },
+        { "uploadpack.allowAnySHA1InWant", "true" },
+        { "receive.procReceiveRefs", "refs/" },
+    };
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < sizeof pairs / sizeof pairs[0]; i++) {
+        code = set_config(cli, h->git_dir, pairs[i][0], pairs[i][1]);
+    }
+    return code;
+}
+
+int hook_install(struct cli *cli, const struct hook_installation *h)
+{
+    char *hooks = find_hooks(cli, h->git_dir);
+    int code;
+
+    if (hooks == NULL) {
+        return EXIT_OTHER;
+    }
+    /* The hooks first: with receive.procReceiveRefs and no proc-receive every push is refused. */
+    code = write_hooks(cli, hooks, h->keeps_foreign);
+    heap_free(hooks);
+    return code != 0 ? code : write_config(cli, h);
+}
+
 int cmd_hook_install(struct cli *cli, int argc, char **argv)
 {
+    struct hook_installation h = { .git_dir = NULL };
     char *repo = NULL, *storage = NULL;
     char id[24];
-    bool has_no_id = false, keeps_foreign = false;
+    bool has_no_id = false;
     const struct flag flags[] = { { "repo", FLAG_TEXT, &repo },
                                   { "storage", FLAG_TEXT, &storage },
                                   { "no-id", FLAG_BOOL, &has_no_id },
-                                  { "keep-hooks", FLAG_BOOL, &keeps_foreign } };
-    char *hooks;
+                                  { "keep-hooks", FLAG_BOOL, &h.keeps_foreign } };
     int code;
 
     if (cli_parse(cli, argc, argv, flags, 4, 1, 1) < 0) {
@@ -161,34 +202,10 @@ int cmd_hook_install(struct cli *cli, int argc, char **argv)
     if (repo == NULL || storage == NULL || cli->endpoints == NULL) {
         return cli_usage_error(cli, "--repo, --storage and --endpoints are needed");
     }
-    hooks = find_hooks(cli, argv[0]);
-    if (hooks == NULL) {
-        return EXIT_OTHER;
-    }
     code = has_no_id ? 0 : find_id(cli, repo, id);
-    /* The hooks first: with receive.procReceiveRefs and no proc-receive every push is refused. */
-    if (code == 0) {
-        code = write_hooks(cli, hooks, keeps_foreign);
-    }
-    heap_free(hooks);
-    {
-        const char *const pairs[][2] = {
-            { "refkeeper.path", repo },
-            { "refkeeper.id", has_no_id ? NULL : id },
-            { "refkeeper.storage", storage },
-            { "refkeeper.endpoints", cli->endpoints },
-            { "refkeeper.cacert", cli->ca_file },
-            { "refkeeper.cert", cli->cert_file },
-            { "refkeeper.key", cli->key_file },
-            /* Maintenance rewrites refs without the cluster's knowledge. */
-            { "receive.autogc", "false" },
-            { "gc.auto", "0" },
-            { "receive.procReceiveRefs", "refs/" },
-        };
-
-        for (size_t i = 0; code == 0 && i < sizeof pairs / sizeof pairs[0]; i++) {
-            code = set_config(cli, argv[0], pairs[i][0], pairs[i][1]);
-        }
-    }
-    return code;
+    h.git_dir = argv[0];
+    h.repo = repo;
+    h.storage = storage;
+    h.id = has_no_id ? NULL : id;
+    return code != 0 ? code : hook_install(cli, &h);
 }

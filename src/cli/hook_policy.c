@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "cli/copy.h"
 #include "cli/hook.h"
 #include "cli/process.h"
 #include "model/refname.h"
@@ -183,6 +184,10 @@ static void check_rewind(const struct policy *p, struct hook_ref *ref)
 
 static void check(const struct policy *p, struct hook_ref *ref)
 {
+    if (strncmp(ref->name, COPY_OWN_PREFIX, strlen(COPY_OWN_PREFIX)) == 0) {
+        hook_refuse(ref, "refs/refkeeper/ is the storage's own");
+        return;
+    }
     if (is_funny(ref)) {
         hook_refuse(ref, "funny refname");
         return;

@@ -131,6 +131,17 @@ const struct verb cli_verbs[] = {
       "  --no-id               do not ask the cluster for the repository's id\n"
       "  --keep-hooks          leave hooks of other origin as they are, instead of refusing\n",
       cmd_hook_install },
+    { "agent", "--storage S --root DIR [--init] [--fetch-url URL] [--workers N] [--rescan D]",
+      "Runs beside git on a storage: brings its copies below DIR to what the cluster decided, and\n"
+      "tells every node of --endpoints what it holds.\n"
+      "  --init                marks DIR as the root of a new storage\n"
+      "  --fetch-url URL       where a primary's copy is fetched from; {storage}, {http}, {ssh} and\n"
+      "                        {path} stand for what they say (the storage's http address, else ssh)\n"
+      "  --workers N           copies worked on at a time (4)\n"
+      "  --rescan D            all copies are looked at that often (60m)\n"
+      "  --patience D          a primary's copy that lacks a decision for so long gets it (25s)\n"
+      "  --lift-quarantine     goes on after a person looked why copies were lost\n",
+      cmd_agent },
     { "import", "PATH STORAGE GIT_DIR [--force]",
       "Teaches the cluster the refs of a repository on this machine; creates or adopts PATH.\n"
       "May be started again at any time.  Exit code 4 when refs have other values there.\n"
