@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storages with copies of repositories: git over http, hooks, and a `refkeeper agent` beside each."""
+"""Storages with copies of repositories: git over http, hooks, an agent beside each."""
 import os
 import shutil
 import subprocess

@@ -152,7 +152,8 @@ def a_disk_that_lost_most_is_quarantined():
     for r in repos:
         r.wait_complete()
     held = os.path.join(S["s2"].root, ".refkeeper", "held")
-    wait_until(lambda: os.path.exists(held) and all(r.path in open(held).read() for r in repos), 20, "held is saved")
+    wait_until(lambda: os.path.exists(held) and
+               all(r.path in open(held).read() for r in repos), 20, "held is saved")
     S["s2"].stop()
     before = {}
     for r in repos:
