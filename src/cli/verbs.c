@@ -142,6 +142,34 @@ const struct verb cli_verbs[] = {
       "  --patience D          a primary's copy that lacks a decision for so long gets it (25s)\n"
       "  --lift-quarantine     goes on after a person looked why copies were lost\n",
       cmd_agent },
+    { "drain", "STORAGE [--dry-run] [--wait D] | --watch [--after D]",
+      "Sets a storage draining and moves its primaries to replicas that hold everything, spread\n"
+      "over those.  What has no such replica stays and is named: exit code 4.\n"
+      "  --dry-run             only says what it would do\n"
+      "  --wait D              replicas that are behind may catch up for so long (10s)\n"
+      "  --watch               for ever: sets a storage down and drains it when a majority of the\n"
+      "                        nodes of --endpoints say it was silent for --after, and none heard it\n"
+      "  --after D             of silence (30s)\n",
+      cmd_drain },
+    { "rebalance", "[--dry-run]",
+      "Spreads primaries evenly over the storages that are active and alive, as far as replicas\n"
+      "hold everything.  Exit code 4 when a move was refused.\n"
+      "  --dry-run             only says what it would do\n",
+      cmd_rebalance },
+    { "report", "[--prefix P] | --from-storage S --root DIR",
+      "Names what is unavailable, at risk or behind, by how much.  Exit code 4 if there is any.\n"
+      "  --prefix P            only paths that begin so\n"
+      "  --from-storage S --root DIR\n"
+      "                        tells all --endpoints what the copies below DIR hold, once:\n"
+      "                        for a storage without agent\n",
+      cmd_report },
+    { "force-authoritative", "PATH STORAGE --reason R [--url URL] [--dry-run] [--yes-lose-data]",
+      "Makes STORAGE the primary and what it has the truth, for a repository whose complete\n"
+      "copies are lost; names every ref that changes.  R stays in the log.\n"
+      "  --url URL             where its refs are read from (its http address and PATH)\n"
+      "  --dry-run             only says what would change\n"
+      "  --yes-lose-data       even though a storage that lives holds everything\n",
+      cmd_force_authoritative },
     { "import", "PATH STORAGE GIT_DIR [--force]",
       "Teaches the cluster the refs of a repository on this machine; creates or adopts PATH.\n"
       "May be started again at any time.  Exit code 4 when refs have other values there.\n"
