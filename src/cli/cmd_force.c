@@ -5,11 +5,12 @@
  * For a repository whose complete copies are all lost.  Reads the storage's refs by git ls-remote,
  * names every ref that changes in the cluster, makes the storage the primary by force, with the
  * reason in the log, and takes the refs over by compare-and-swap.  Updates that only lost copies
- * had are given up: refused while a live copy is complete, unless --yes-lose-data.
+ * had are given up: refused while the primary or a complete copy lives, unless --yes-lose-data.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/heap.h"
 #include "cli/cli.h"
 #include "cli/copy.h"
@@ -32,7 +33,7 @@ struct force {
     const char *path, *storage, *reason;
     char *url;
     bool is_dry_run, loses_data;
-    struct buffer text;   /* of ls-remote, cut into words */
+    struct buffer text;    /* of ls-remote, cut into words */
     struct change *theirs; /* the storage's refs, in order */
     size_t their_count, at;
     struct change *list;
@@ -150,7 +151,9 @@ static int print(const struct force *f)
         char text[64];
 
         snprintf(text, sizeof text, "%s%s", would,
-                 c->storage == NULL ? "be lost" : c->cluster == NULL ? "appear" : "go back");
+                 c->storage == NULL   ? "be lost"
+                 : c->cluster == NULL ? "appear"
+                                      : "go back");
         output_text(o, c->ref);
         output_text(o, c->cluster);
         output_text(o, c->storage);
@@ -176,9 +179,9 @@ static int take_over(const struct force *f, bool takes_deletions)
         struct rk_error error;
 
         if ((c->storage == NULL) == takes_deletions) {
-            changes[count++] = (struct rk_ref_change){
-                c->ref, c->cluster == NULL ? RK_ABSENT : c->cluster, c->storage
-            };
+            changes[count++] = (struct rk_ref_change){ c->ref,
+                                                       c->cluster == NULL ? RK_ABSENT : c->cluster,
+                                                       c->storage };
         }
         if (count > 0 && (count == CHUNK_REFS || i + 1 == f->count)) {
             if (rk_ref_txn(f->client, f->path, false, changes, count, &write, &results, &error) !=
@@ -208,7 +211,7 @@ static int make_primary(const struct force *f)
     return status == RK_OK ? 0 : cli_fail(f->cli, &error);
 }
 
-/* A live complete copy loses nothing: that is what `primary set` and `drain` are for. */
+/* While a complete copy or the primary lives, nothing need be lost. */
 static int check_need(struct force *f, const struct placement *p)
 {
     struct rk_reply *map = NULL;
@@ -221,10 +224,8 @@ static int check_need(struct force *f, const struct placement *p)
     }
     other = placement_choose(p, map);
     if (other == NULL) {
-        const char *primary = rk_reply_get_text(map, "primary");
-
-        other = placement_find(p, primary);
-        other = placement_is_fit(other) && placement_lists(map, "complete", primary) ? other : NULL;
+        other = placement_find(p, rk_reply_get_text(map, "primary"));
+        other = placement_is_up(other) ? other : NULL;
     }
     if (other != NULL && strcmp(other->name, f->storage) != 0) {
         snprintf(name, sizeof name, "%.127s", other->name);
@@ -233,10 +234,11 @@ static int check_need(struct force *f, const struct placement *p)
     if (name[0] == '\0' || f->loses_data || f->is_dry_run) {
         return 0;
     }
-    return cli_fail_text(f->cli, RK_STALE,
-                         "storage %s holds everything and is alive: use `refkeeper primary set %s "
-                         "%s`, or say --yes-lose-data",
-                         name, name, f->path);
+    return cli_fail_text(
+        f->cli, RK_STALE,
+        "storage %s lives and may hold everything of %s: drain it, set it down, or "
+        "say --yes-lose-data",
+        name, f->path);
 }
 
 /* As agents find it: the storage's http address and the path. */
@@ -264,8 +266,9 @@ static int find_url(struct force *f, const char *given)
     rk_reply_free(maps);
     f->url = heap_copy_text(url.data, url.size);
     buffer_release(&url);
-    return f->url[0] != '\0' ? 0 : cli_fail_text(f->cli, RK_NOSTORAGE, "no such storage: %s",
-                                                 f->storage);
+    return f->url[0] != '\0'
+               ? 0
+               : cli_fail_text(f->cli, RK_NOSTORAGE, "no such storage: %s", f->storage);
 }
 
 static int force(struct force *f, const char *url)

@@ -43,7 +43,8 @@ static int print(struct cli *cli, const struct moves *m, bool is_dry_run)
         output_text(o, move->from);
         output_text(o, move->to);
         output_text(o, is_dry_run ? "would move"
-                                  : is_moved ? "moved" : rk_status_text(move->status));
+                       : is_moved ? "moved"
+                                  : rk_status_text(move->status));
         output_end_row(o);
         code = is_moved ? code : EXIT_REFUSED;
     }

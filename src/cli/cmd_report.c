@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/heap.h"
 #include "cli/cli.h"
 #include "cli/copy.h"

@@ -13,8 +13,7 @@ static char *copy(const char *text)
     return heap_copy_text(text, strlen(text));
 }
 
-enum rk_status placement_read(struct placement *p, struct rk_client *client,
-                              struct rk_error *error)
+enum rk_status placement_read(struct placement *p, struct rk_client *client, struct rk_error *error)
 {
     struct rk_reply *maps = NULL;
     enum rk_status status = rk_storage_list(client, &maps, error);

@@ -148,7 +148,7 @@ const struct verb cli_verbs[] = {
       "  --dry-run             only says what it would do\n"
       "  --wait D              replicas that are behind may catch up for so long (10s)\n"
       "  --watch               for ever: sets a storage down and drains it when a majority of the\n"
-      "                        nodes of --endpoints say it was silent for --after, and none heard it\n"
+      "                        nodes of --endpoints say it was silent for --after, none heard it\n"
       "  --after D             of silence (30s)\n",
       cmd_drain },
     { "rebalance", "[--dry-run]",
