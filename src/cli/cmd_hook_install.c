@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/git.h"
 #include "cli/hook_install.h"
+#include "cli/hook_place.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -32,7 +33,11 @@ static int set_config(struct cli *cli, const char *git_dir, const char *key, con
     return 0;
 }
 
-/* A script that calls this very program: it survives a PATH that does not hold it. */
+/* The kernel passes a longer first line on cut, and no word with a space. */
+#define SHEBANG_BYTES_MAX 120
+
+/* A script that calls this very program, without a shell where that works: it survives a PATH that
+ * does not hold it.  No link: whoever wrote through that would overwrite the program. */
 static int write_hook(struct cli *cli, const char *path, const char *name)
 {
     char program[PATH_MAX];
@@ -55,7 +60,11 @@ static int write_hook(struct cli *cli, const char *path, const char *name)
     if (file == NULL) {
         return cli_fail_text(cli, RK_IO, "write %s: %s", temporary, strerror(errno));
     }
-    fprintf(file, "#!/bin/sh\nexec '%s' hook %s \"$@\"\n", program, name);
+    if (strchr(program, ' ') == NULL && strlen(program) + strlen(name) < SHEBANG_BYTES_MAX) {
+        fprintf(file, "#!%s hook %s\n", program, name);
+    } else {
+        fprintf(file, "#!/bin/sh\nexec '%s' hook %s \"$@\"\n", program, name);
+    }
     is_ok = fchmod(fileno(file), 0755) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
     is_ok = fclose(file) == 0 && is_ok;
     if (!is_ok || rename(temporary, path) != 0) {
@@ -67,18 +76,9 @@ static int write_hook(struct cli *cli, const char *path, const char *name)
 /* Whether a hook of somebody else is there. */
 static bool is_foreign(const char *path, const char *name)
 {
-    char text[4096], wanted[64];
-    FILE *file = fopen(path, "r");
-    size_t size;
+    struct stat st;
 
-    if (file == NULL) {
-        return false;
-    }
-    size = fread(text, 1, sizeof text - 1, file);
-    (void)fclose(file);
-    text[size] = '\0';
-    snprintf(wanted, sizeof wanted, " hook %s", name);
-    return strstr(text, wanted) == NULL;
+    return lstat(path, &st) == 0 && !hook_is_ours(path, name);
 }
 
 /* proc-receive last: until then pushes go on as before. */

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "cli/git_refs.h"
@@ -27,6 +28,7 @@ struct work {
     size_t count;
     size_t deletions;
     int64_t deadline_ms;
+    bool runs_hooks; /* the guard is not ours alone: others may watch transactions */
     char index_text[64];
     char why[400]; /* the last words of git */
 };
@@ -60,9 +62,12 @@ static bool is_contention(const char *words)
 /* One git process for refs[from..to).  True when the disk has them. */
 static bool run_once(struct work *w, size_t from, size_t to)
 {
-    static const char *const argv[] = { "git", "update-ref", "-z", "--stdin", NULL };
+    static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
+    static const char *const bare[] = { "git",        "-c", "core.hooksPath=/dev/null",
+                                        "update-ref", "-z", "--stdin",
+                                        NULL };
     const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
-    struct process p = { .argv = argv,
+    struct process p = { .argv = w->runs_hooks ? plain : bare,
                          .environment = environment,
                          .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
     struct buffer script = BUFFER_INIT;
@@ -214,10 +219,22 @@ static void undo_partly_done(struct work *w)
     }
 }
 
+/* Our guard would let everything pass: it is not started at all. */
+static bool has_foreign_guard(const struct hook_push *push, int64_t deadline_ms)
+{
+    static const char name[] = "reference-transaction";
+    char *path = hook_file(name, &push->place.config, deadline_ms);
+    bool is_foreign = access(path, X_OK) == 0 && !hook_is_ours(path, name);
+
+    heap_free(path);
+    return is_foreign;
+}
+
 void hook_apply(struct hook_push *push)
 {
     struct work w = { .push = push, .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
 
+    w.runs_hooks = has_foreign_guard(push, w.deadline_ms);
     w.refs = heap_alloc(push->count * sizeof *w.refs);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < push->count; i++) {

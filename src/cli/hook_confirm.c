@@ -20,6 +20,54 @@
 #define CONFIRM_MS 30000
 #define LINE_BYTES (2 * (RK_OID_TEXT_MAX + 1) + REFNAME_BYTES_MAX + 2)
 #define TOLD_MAX 10
+#define NAMED_MAX 32
+
+struct told {
+    char *line; /* "old new ref", cut into words */
+    const char *new_oid, *name;
+};
+
+struct confirm {
+    struct told *refs;
+    size_t count, capacity;
+};
+
+static void read_lines(struct confirm *c)
+{
+    char line[LINE_BYTES];
+
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        char *new_oid = strchr(line, ' ');
+        char *name = new_oid == NULL ? NULL : strchr(new_oid + 1, ' ');
+        struct told *t;
+
+        if (name == NULL) {
+            continue;
+        }
+        line[strcspn(line, "\n")] = '\0';
+        if (c->count == c->capacity) {
+            c->capacity = c->capacity == 0 ? 16 : 2 * c->capacity;
+            c->refs = heap_grow(c->refs, c->capacity * sizeof *c->refs);
+        }
+        t = &c->refs[c->count++];
+        t->line = heap_copy_text(line, strlen(line));
+        t->line[new_oid - line] = '\0';
+        t->line[name - line] = '\0';
+        t->new_oid = t->line + (new_oid + 1 - line);
+        t->name = t->line + (name + 1 - line);
+    }
+}
+
+/* Few refs are asked for by name: a repository may have very many. */
+static enum rk_status read_disk(const struct confirm *c, struct git_refs *disk, struct errmsg *why)
+{
+    const char *names[NAMED_MAX + 1] = { NULL };
+
+    for (size_t i = 0; i < c->count && c->count <= NAMED_MAX; i++) {
+        names[i] = c->refs[i].name;
+    }
+    return git_refs_read_some(disk, NULL, names, clock_monotonic_ms() + CONFIRM_MS, why);
+}
 
 static bool is_on_disk(const struct git_refs *disk, const char *ref, const char *oid)
 {
@@ -28,31 +76,30 @@ static bool is_on_disk(const struct git_refs *disk, const char *ref, const char 
     return found == NULL ? oid[strspn(oid, "0")] == '\0' : strcmp(found, oid) == 0;
 }
 
-/* Compares each "old new ref" line of stdin. */
-static size_t count_missing(const struct git_refs *disk)
+static size_t count_missing(const struct confirm *c, const struct git_refs *disk)
 {
-    char line[LINE_BYTES];
     size_t missing = 0;
 
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        char *new_oid = strchr(line, ' ');
-        char *name = new_oid == NULL ? NULL : strchr(new_oid + 1, ' ');
-
-        if (name == NULL) {
-            continue;
-        }
-        line[strcspn(line, "\n")] = '\0';
-        *new_oid++ = '\0';
-        *name++ = '\0';
-        if (!is_on_disk(disk, name, new_oid) && ++missing <= TOLD_MAX) {
-            fprintf(stderr, "refkeeper: %s is not at %s on this storage's disk\n", name, new_oid);
+    for (size_t i = 0; i < c->count; i++) {
+        if (!is_on_disk(disk, c->refs[i].name, c->refs[i].new_oid) && ++missing <= TOLD_MAX) {
+            fprintf(stderr, "refkeeper: %s is not at %s on this storage's disk\n", c->refs[i].name,
+                    c->refs[i].new_oid);
         }
     }
     return missing;
 }
 
+static void release(struct confirm *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        heap_free(c->refs[i].line);
+    }
+    heap_free(c->refs);
+}
+
 int cmd_hook_post_receive(struct cli *cli, int argc, char **argv)
 {
+    struct confirm c = { .refs = NULL };
     struct git_refs disk;
     struct errmsg why = ERRMSG_INIT;
     size_t missing = 0;
@@ -61,12 +108,14 @@ int cmd_hook_post_receive(struct cli *cli, int argc, char **argv)
     if (cli_parse(cli, argc, argv, NULL, 0, 0, 0) < 0) {
         return EXIT_USAGE;
     }
-    if (git_refs_read(&disk, NULL, clock_monotonic_ms() + CONFIRM_MS, &why) != RK_OK) {
+    read_lines(&c);
+    if (read_disk(&c, &disk, &why) != RK_OK) {
         code = cli_fail_text(cli, RK_IO, "look whether the push is on disk: %s", why.text);
     } else {
-        missing = count_missing(&disk);
+        missing = count_missing(&c, &disk);
     }
     git_refs_release(&disk);
+    release(&c);
     if (missing > 0) {
         fprintf(stderr,
                 "refkeeper: %zu refs were accepted and are not on disk, or were changed since; if "

@@ -21,25 +21,17 @@
 #define FOLDER "refkeeper"
 #define SUFFIX ".push"
 
-/* git runs hooks in the repository. */
-static const char *git_dir_here(void)
-{
-    const char *git_dir = getenv("GIT_DIR");
-
-    return git_dir == NULL || git_dir[0] == '\0' ? "." : git_dir;
-}
-
 bool hook_journal_write(struct hook_push *push)
 {
     char path[PATH_MAX];
     FILE *file;
     bool is_ok;
 
-    snprintf(path, sizeof path, "%s/" FOLDER, git_dir_here());
+    snprintf(path, sizeof path, "%s/" FOLDER, hook_git_dir());
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         return false;
     }
-    snprintf(path, sizeof path, "%s/" FOLDER "/%ld-%" PRId64 SUFFIX, git_dir_here(), (long)getpid(),
+    snprintf(path, sizeof path, "%s/" FOLDER "/%ld-%" PRId64 SUFFIX, hook_git_dir(), (long)getpid(),
              clock_monotonic_us());
     file = fopen(path, "wx");
     if (file == NULL) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/hook_place.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "sys/clock.h"
@@ -83,4 +85,75 @@ void hook_place_release(struct hook_place *place)
     heap_free(place->storage);
     place->path = NULL;
     place->storage = NULL;
+}
+
+/* ---- The repository ---- */
+
+const char *hook_git_dir(void)
+{
+    const char *git_dir = getenv("GIT_DIR");
+
+    return git_dir == NULL || git_dir[0] == '\0' ? "." : git_dir;
+}
+
+static char *place_here(const char *name)
+{
+    struct buffer path = BUFFER_INIT;
+    char *text;
+
+    buffer_printf(&path, "%s/%s", hook_git_dir(), name);
+    text = heap_copy_text(path.data, path.size);
+    buffer_release(&path);
+    return text;
+}
+
+FILE *hook_open_here(const char *name)
+{
+    char *path = place_here(name);
+    FILE *file = fopen(path, "r");
+
+    heap_free(path);
+    return file;
+}
+
+char *hook_file(const char *name, const struct git_config *config, int64_t deadline_ms)
+{
+    struct buffer relative = BUFFER_INIT;
+    const char *words[] = { "rev-parse", "--git-path", NULL, NULL };
+    char *linked = place_here("commondir"); /* of a work tree elsewhere: git knows better */
+    char *path;
+
+    buffer_printf(&relative, "hooks/%s", name);
+    buffer_put_u8(&relative, '\0');
+    words[2] = (const char *)relative.data;
+    if (git_config_get(config, "core.hookspath") == NULL && access(linked, F_OK) != 0) {
+        path = place_here(words[2]);
+    } else {
+        path = git_line(NULL, words, deadline_ms);
+    }
+    buffer_release(&relative);
+    heap_free(linked);
+    return path;
+}
+
+bool hook_is_ours(const char *path, const char *name)
+{
+    static const char program[] = "/refkeeper";
+    char text[PATH_MAX + 1], wanted[64];
+    ssize_t size = readlink(path, text, sizeof text - 1);
+    FILE *file;
+
+    if (size >= 0) {
+        text[size] = '\0';
+        return (size_t)size >= strlen(program) &&
+               strcmp(text + size - strlen(program), program) == 0;
+    }
+    file = fopen(path, "r");
+    size = file == NULL ? 0 : (ssize_t)fread(text, 1, sizeof text - 1, file);
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    text[size] = '\0';
+    snprintf(wanted, sizeof wanted, " hook %s", name);
+    return strstr(text, wanted) != NULL;
 }

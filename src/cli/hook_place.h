@@ -3,6 +3,8 @@
 #ifndef CLI_HOOK_PLACE_H
 #define CLI_HOOK_PLACE_H
 
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "cli/git.h"
 
@@ -22,5 +24,17 @@ void hook_place_release(struct hook_place *place);
 
 /* The environment's word, else the configuration's, else NULL. */
 const char *hook_place_find(const struct hook_place *place, const char *variable, const char *key);
+
+/* ---- The repository git started the hook in; most of it without a process ---- */
+
+/* GIT_DIR, or where we are. */
+const char *hook_git_dir(void);
+/* A file of it, NULL = none. */
+FILE *hook_open_here(const char *name);
+/* Where git looks for a hook, whether there is one or not; "" = git could not say.  Owned by the
+ * caller. */
+char *hook_file(const char *name, const struct git_config *config, int64_t deadline_ms);
+/* Whether the hook there is this program's: a link to it, or a script that calls it. */
+bool hook_is_ours(const char *path, const char *name);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/limits.h"
 #include "cli/copy.h"
 #include "cli/hook.h"
 #include "cli/process.h"
@@ -92,10 +93,9 @@ static bool is_checked_out(const struct policy *p, const char *ref)
     return false;
 }
 
-static void find_update_hook(struct policy *p)
+static void find_update_hook(struct policy *p, const struct git_config *config)
 {
-    static const char *const words[] = { "rev-parse", "--git-path", "hooks/update", NULL };
-    char *path = git_line(NULL, words, p->deadline_ms);
+    char *path = hook_file("update", config, p->deadline_ms);
 
     if (path[0] == '\0' || access(path, X_OK) != 0) {
         heap_free(path);
@@ -105,10 +105,30 @@ static void find_update_hook(struct policy *p)
     p->update_hook = path;
 }
 
+/* What HEAD points at, "" = nothing: from its file, without a process, where it says so plainly. */
+static char *read_head(int64_t deadline_ms)
+{
+    static const char *const words[] = { "symbolic-ref", "-q", "HEAD", NULL };
+    char line[REFNAME_BYTES_MAX + 16] = "";
+    FILE *file = hook_open_here("HEAD");
+
+    if (file != NULL) {
+        if (fgets(line, sizeof line, file) == NULL) {
+            line[0] = '\0';
+        }
+        (void)fclose(file);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    /* With reftable the file names a ref that cannot be. */
+    if (strncmp(line, "ref: refs/", 10) == 0 && strstr(line, "/.invalid") == NULL) {
+        return heap_copy_text(line + 5, strlen(line + 5));
+    }
+    return git_line(NULL, words, deadline_ms);
+}
+
 static void read_policy(struct policy *p, const struct git_config *config)
 {
     static const char *const bare[] = { "rev-parse", "--is-bare-repository", NULL };
-    static const char *const head[] = { "symbolic-ref", "-q", "HEAD", NULL };
 
     p->deadline_ms = clock_monotonic_ms() + POLICY_MS;
     if (git_config_get(config, "core.bare") != NULL) {
@@ -123,9 +143,9 @@ static void read_policy(struct policy *p, const struct git_config *config)
     p->denies_rewinds = git_config_get_bool(config, "receive.denynonfastforwards", false);
     p->deny_current = git_config_get(config, "receive.denycurrentbranch");
     p->deny_delete_current = git_config_get(config, "receive.denydeletecurrent");
-    p->head = git_line(NULL, head, p->deadline_ms);
+    p->head = read_head(p->deadline_ms);
     find_checked_out(p);
-    find_update_hook(p);
+    find_update_hook(p, config);
 }
 
 /* 0 = `old_oid` is an ancestor, 1 = it is not, others: git could not say. */

@@ -20,6 +20,25 @@ static const struct verb *verb_of_program(const char *program)
     return count == 2 ? verb : NULL;
 }
 
+/*
+ * A hook may be a file whose first line is "#!PROGRAM hook NAME": the kernel then gives us "hook
+ * NAME" as one word, the file's name, and the arguments.  NULL for anything else.
+ */
+static const struct verb *verb_of_script(int argc, char **argv)
+{
+    char hook[] = "hook";
+    char *words[2] = { hook, NULL };
+    int count = 0;
+    const struct verb *verb;
+
+    if (argc < 3 || strncmp(argv[1], "hook ", 5) != 0) {
+        return NULL;
+    }
+    words[1] = argv[1] + 5;
+    verb = cli_find_verb(2, words, &count);
+    return count == 2 ? verb : NULL;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     int words = 0;
@@ -31,6 +50,10 @@ static int run(struct cli *cli, int argc, char **argv)
     cli->verb = verb_of_program(argv[0]);
     if (cli->verb != NULL) {
         return cli->verb->run(cli, argc - 1, argv + 1);
+    }
+    cli->verb = verb_of_script(argc, argv);
+    if (cli->verb != NULL) {
+        return cli->verb->run(cli, argc - 3, argv + 3);
     }
     first = cli_parse_global(cli, argc - 1, argv + 1);
     if (first < 0) {
