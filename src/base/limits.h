@@ -117,6 +117,8 @@
 #define HTTP_HEADER_BYTES_MAX (16 * KIB)
 #define HTTP_HEADERS_MAX 64
 #define HTTP_BODY_BYTES_MAX (8 * MIB)
+#define JSON_VALUES_MAX (5 * BATCH_ITEMS_MAX) /* in a body: four for an update; more = TOOLARGE */
+#define JSON_DEPTH_MAX 8                     /* of a body; deeper = TOOLARGE */
 #define HTTP_IDLE_MS 60000                   /* keep-alive without a request = closed */
 #define HTTP_REQUEST_DEADLINE_MS 5000        /* a request head not complete by then = closed */
 

@@ -289,6 +289,33 @@ static bool strip(struct slice *path, const char *suffix)
     return true;
 }
 
+bool http_decode_base64(struct slice text, uint8_t *out, size_t *ret_size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned bit_count = 0;
+    size_t size = 0;
+
+    for (unsigned pad = 0; pad < 2 && text.size > 0 && text.data[text.size - 1] == '='; pad++) {
+        text.size--;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        const char *digit = text.data[i] == 0 ? NULL : strchr(digits, text.data[i]);
+
+        if (digit == NULL) {
+            return false;
+        }
+        bits = bits << 6 | (uint32_t)(digit - digits);
+        bit_count += 6;
+        if (bit_count >= 8) {
+            bit_count -= 8;
+            out[size++] = (uint8_t)(bits >> bit_count);
+        }
+    }
+    *ret_size = size;
+    return true;
+}
+
 bool http_parse_git_uri(struct slice uri, uint8_t *out, struct slice *ret_path, bool *ret_is_write)
 {
     static const char service[] = "service=git-receive-pack";

@@ -55,6 +55,12 @@ enum http_verdict http_parse(struct slice input, size_t *scanned, struct http_he
 bool http_decode(struct slice text, uint8_t *out, size_t *ret_size);
 
 /*
+ * Decodes base64, with or without padding, into `out`, which has room for `text.size` bytes.
+ * False when it is none.  [RFC 4648 4]
+ */
+bool http_decode_base64(struct slice text, uint8_t *out, size_t *ret_size);
+
+/*
  * The repository path and the kind of access of a git client's request [gitprotocol-http].
  * False when the raw path is not the only way to write it.
  */

@@ -3,13 +3,15 @@
 #include "base/heap.h"
 #include "server/client.h"
 #include "server/http_connection.h"
+#include "server/http_pages.h"
+#include "server/json_body.h"
 #include "server/requests_repo.h"
 #include "server/route.h"
 #include "server/server_internal.h"
 
 #define PARAMETERS_MAX 24
 
-/* ---- Probes: plain questions to this node ---- */
+/* ---- Probes and pages: plain questions to this node ---- */
 
 static void answer_text(struct http_connection *c, int code, const char *text)
 {
@@ -77,6 +79,23 @@ static void answer_metrics(struct http_connection *c)
     buffer_release(&text);
 }
 
+static void answer_openapi(struct http_connection *c)
+{
+    struct buffer text = BUFFER_INIT;
+
+    http_put_openapi(&text);
+    http_answer(c, 200, "application/json", "", buffer_slice(&text));
+    buffer_release(&text);
+}
+
+static void answer_page(struct http_connection *c)
+{
+    http_answer(c, 200, "text/html; charset=utf-8",
+                "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+                "script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'\r\n",
+                slice_of_text(http_status_page));
+}
+
 static const struct {
     const char *path;
     bool is_free; /* also without a password: a probe has none */
@@ -85,46 +104,21 @@ static const struct {
     { "/livez", true, answer_livez },   { "/readyz", true, answer_readyz },
     { "/health", true, answer_health }, { "/version", true, answer_version },
     { "/leader", true, answer_leader }, { "/metrics", false, answer_metrics },
+    { "/", false, answer_page },        { "/openapi.json", false, answer_openapi },
 };
 
-static const struct {
-    const char *method;
-    const char *path;
-    const char *request;
-} routes[] = {
+/* Rows of one path stand together. */
+const struct http_route_row http_route_rows[] = {
     { "GET", "/v1/status", "CLUSTER.STATUS" }, { "GET", "/v1/members", "MEMBER.LIST" },
     { "GET", "/v1/storages", "STORAGE.LIST" }, { "GET", "/v1/repos", "REPO.LIST" },
-    { "GET", "/v1/repo", "REPO.SHOW" },        { "GET", "/v1/refs", "REF.LIST" },
-    { "GET", "/v1/ref", "REF.GET" },           { "GET", "/v1/route", "ROUTE" },
-    { "GET", "/v1/events", "EVENTS" },         { "DELETE", "/v1/repo", "REPO.REMOVE" },
-    { "GET", "/v1/limits", "LIMITS.SHOW" },    { "GET", "/v1/filter", "FILTER.SHOW" },
-    { "GET", "/v1/digest", "STATE.DIGEST" },
+    { "POST", "/v1/repos", "REPO.CREATE" },    { "GET", "/v1/repo", "REPO.SHOW" },
+    { "DELETE", "/v1/repo", "REPO.REMOVE" },   { "GET", "/v1/refs", "REF.LIST" },
+    { "POST", "/v1/refs", "REF.TXN" },         { "GET", "/v1/ref", "REF.GET" },
+    { "GET", "/v1/route", "ROUTE" },           { "POST", "/v1/primary", "PRIMARY.SET" },
+    { "GET", "/v1/events", "EVENTS" },         { NULL, NULL, NULL },
 };
 
 /* ---- Who asks ---- */
-
-static size_t decode_base64(struct slice text, uint8_t *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t bits = 0;
-    unsigned bit_count = 0;
-    size_t size = 0;
-
-    for (size_t i = 0; i < text.size && text.data[i] != '='; i++) {
-        const char *digit = text.data[i] == 0 ? NULL : strchr(digits, text.data[i]);
-
-        if (digit == NULL) {
-            return 0;
-        }
-        bits = bits << 6 | (uint32_t)(digit - digits);
-        bit_count += 6;
-        if (bit_count >= 8) {
-            bit_count -= 8;
-            out[size++] = (uint8_t)(bits >> bit_count);
-        }
-    }
-    return size;
-}
 
 /* server_scope bits of the Authorization header; all when no password is asked for. */
 static unsigned scopes_of(struct server *s, const struct http_head *head)
@@ -143,8 +137,9 @@ static unsigned scopes_of(struct server *s, const struct http_head *head)
         (void)server_authenticate(s, &client, user, slice_of(given.data + 7, given.size - 7));
     } else if (given.size > 6 && given.size < sizeof decoded &&
                memcmp(given.data, "Basic ", 6) == 0) {
-        size = decode_base64(slice_of(given.data + 6, given.size - 6), decoded);
-        colon = size == 0 ? NULL : memchr(decoded, ':', size);
+        colon = http_decode_base64(slice_of(given.data + 6, given.size - 6), decoded, &size)
+                    ? memchr(decoded, ':', size)
+                    : NULL;
         if (colon != NULL) {
             user = slice_of(decoded, (size_t)(colon - decoded));
             (void)server_authenticate(s, &client, user, slice_of(colon + 1, size - user.size - 1));
@@ -247,6 +242,62 @@ static void start_request(struct http_connection *c, const struct request_type *
         return;
     }
     http_execute(c, &r);
+}
+
+/* ---- Bodies ---- */
+
+/* application/json, whatever parameters follow. */
+static bool is_json(struct slice type)
+{
+    static const char wanted[] = "application/json";
+    size_t size = sizeof wanted - 1;
+
+    for (size_t i = 0; i < size; i++) {
+        if (i >= type.size || (type.data[i] | 0x20) != (wanted[i] | 0x20)) {
+            return false;
+        }
+    }
+    return type.size == size || type.data[size] == ';' || type.data[size] == ' ';
+}
+
+static void start_body(struct http_connection *c, const struct request_type *type,
+                       const struct http_head *head, struct slice body)
+{
+    struct server *s = c->base.server;
+    struct json_body json;
+    struct request r;
+    struct failure why;
+
+    if (!is_allowed(c, head, type->scope)) {
+        return;
+    }
+    if (!is_json(head->content_type)) {
+        refuse(c, 415, RK_UNSUPPORTED, "Content-Type: application/json was expected");
+        return;
+    }
+    if (head->query.size > 0) {
+        refuse(c, 400, RK_BADARG, "what a POST says belongs into its body");
+        return;
+    }
+    if (json_body_parse(&json, type, body, head->idempotency_key, &s->scratch, &r, &why) == RK_OK) {
+        http_execute(c, &r); /* encodes what the body holds */
+    } else {
+        server_count_request(s, type, why.status);
+        http_answer_failure(c, rk_status_http(why.status), &why);
+    }
+    json_body_release(&json);
+}
+
+static void start_row(struct http_connection *c, const struct http_route_row *row,
+                      const struct http_head *head, struct slice body)
+{
+    const struct request_type *type = request_type_find(slice_of_text(row->request));
+
+    if (strcmp(row->method, "POST") == 0) {
+        start_body(c, type, head, body);
+    } else {
+        start_request(c, type, head);
+    }
 }
 
 /* ---- /route/headers: for nginx auth_request, which knows 2xx, 401 and 403 only ---- */
@@ -381,9 +432,9 @@ static bool answer_probe(struct http_connection *c, const struct http_head *head
 void http_route(struct http_connection *c, const struct http_head *head, struct slice body)
 {
     bool is_get = c->is_head || slice_equal(head->method, slice_of_text("GET"));
+    struct slice method = c->is_head ? slice_of_text("GET") : head->method;
     bool is_known = false;
 
-    (void)body;
     if (answer_probe(c, head, is_get)) {
         return;
     }
@@ -391,14 +442,13 @@ void http_route(struct http_connection *c, const struct http_head *head, struct 
         start_route_headers(c, head);
         return;
     }
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (!slice_equal(head->path, slice_of_text(routes[i].path))) {
+    for (const struct http_route_row *row = http_route_rows; row->method != NULL; row++) {
+        if (!slice_equal(head->path, slice_of_text(row->path))) {
             continue;
         }
         is_known = true;
-        if (slice_equal(c->is_head ? slice_of_text("GET") : head->method,
-                        slice_of_text(routes[i].method))) {
-            start_request(c, request_type_find(slice_of_text(routes[i].request)), head);
+        if (slice_equal(method, slice_of_text(row->method))) {
+            start_row(c, row, head, body);
             return;
         }
     }

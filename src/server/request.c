@@ -459,6 +459,28 @@ enum rk_status request_parse_words(const struct request_type *type, const struct
 
 /* ---- From parameters ---- */
 
+enum rk_status request_check_positions(const struct request *r, struct failure *why)
+{
+    const struct request_type *type = r->type;
+
+    for (unsigned i = 0; i < type->position_count; i++) {
+        if ((r->given & FIELD_BIT(type->positions[i])) == 0) {
+            return refuse(why, RK_BADARG, type->positions[i], "missing");
+        }
+    }
+    return RK_OK;
+}
+
+bool request_field_is_number(enum request_field field)
+{
+    return fields[field].type == TYPE_NUMBER;
+}
+
+const char *request_field_name(enum request_field field)
+{
+    return fields[field].name;
+}
+
 enum request_field request_field_find(const struct request_type *type, struct slice name)
 {
     for (unsigned i = 0; i < type->position_count; i++) {
@@ -532,12 +554,8 @@ enum rk_status request_parse_parameters(const struct request_type *type,
             return status;
         }
     }
-    for (unsigned i = 0; i < type->position_count; i++) {
-        if ((r->given & FIELD_BIT(type->positions[i])) == 0) {
-            return refuse(why, RK_BADARG, type->positions[i], "missing");
-        }
-    }
-    return request_finish(r, scratch, why);
+    status = request_check_positions(r, why);
+    return status == RK_OK ? request_finish(r, scratch, why) : status;
 }
 
 void request_read(const struct node *n, const struct request *r, struct sink *s)

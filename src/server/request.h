@@ -259,6 +259,13 @@ enum rk_status request_set_field(struct request *r, enum request_field field, st
 enum rk_status request_finish(struct request *r, struct request_scratch *scratch,
                               struct failure *why) MUST_USE;
 
+/* Whether all positions of its type were given. */
+enum rk_status request_check_positions(const struct request *r, struct failure *why) MUST_USE;
+
+/* Whether the field is a number, and how HTTP calls it. */
+bool request_field_is_number(enum request_field field);
+const char *request_field_name(enum request_field field);
+
 /* The field of that HTTP name which the type takes, or FIELD_NONE. */
 enum request_field request_field_find(const struct request_type *type, struct slice name);
 

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/http_pages.h"
+
+#include "base/assert.h"
+#include "server/request.h"
+
+/* ---- /openapi.json ---- */
+
+struct body_member {
+    const char *name;
+    const char *schema;
+};
+
+/* Members of bodies that are no fields: see json_body.h. */
+static const struct {
+    const char *request;
+    struct body_member members[2];
+} body_members[] = {
+    { "REF.TXN",
+      { { "updates", "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\","
+                     "\"required\":[\"old\",\"new\"],\"properties\":{"
+                     "\"ref\":{\"type\":\"string\",\"nullable\":true},"
+                     "\"ref_b64\":{\"type\":\"string\",\"format\":\"byte\"},"
+                     "\"old\":{\"type\":\"string\",\"nullable\":true,"
+                     "\"description\":\"an object id, ABSENT (or null), or ANY\"},"
+                     "\"new\":{\"type\":\"string\",\"nullable\":true,"
+                     "\"description\":\"an object id; null deletes\"}}}}" },
+        { "atomic", "{\"type\":\"boolean\",\"default\":true}" } } },
+    { "PRIMARY.SET", { { "paths", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}" } } },
+    { "REPO.CREATE",
+      { { "primary", "{\"type\":\"string\"}" },
+        { "replicas", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}" } } },
+};
+
+/* Fields that HTTP writes in another way, or not at all. */
+static bool is_hidden(enum request_field field)
+{
+    return field == FIELD_REQID || field == FIELD_STALE || field == FIELD_READ ||
+           field == FIELD_WRITE || field == FIELD_REPLICAS;
+}
+
+static bool has_field(const struct request_type *type, enum request_field field)
+{
+    for (unsigned i = 0; i < type->position_count; i++) {
+        if (type->positions[i] == field) {
+            return true;
+        }
+    }
+    return (type->options & FIELD_BIT(field)) != 0;
+}
+
+static bool is_position(const struct request_type *type, enum request_field field)
+{
+    return has_field(type, field) && (type->options & FIELD_BIT(field)) == 0;
+}
+
+static void put_parameter(struct buffer *out, const char *name, bool is_required,
+                          const char *schema)
+{
+    buffer_printf(out, "{\"name\":\"%s\",\"in\":\"query\",\"required\":%s,\"schema\":%s},", name,
+                  is_required ? "true" : "false", schema);
+}
+
+static void put_parameters(struct buffer *out, const struct request_type *type)
+{
+    for (unsigned i = 0; i < FIELD_COUNT; i++) {
+        enum request_field field = (enum request_field)i;
+
+        if (has_field(type, field) && !is_hidden(field)) {
+            put_parameter(out, request_field_name(field), is_position(type, field),
+                          request_field_is_number(field) ? "{\"type\":\"integer\",\"minimum\":0}"
+                                                         : "{\"type\":\"string\"}");
+        }
+    }
+    if (has_field(type, FIELD_STALE)) {
+        put_parameter(out, "consistency", false,
+                      "{\"type\":\"string\",\"enum\":[\"linearizable\",\"stale\"]}");
+    }
+    if (has_field(type, FIELD_WRITE)) {
+        put_parameter(out, "op", false, "{\"type\":\"string\",\"enum\":[\"read\",\"write\"]}");
+    }
+}
+
+static void put_properties(struct buffer *out, const struct request_type *type)
+{
+    for (size_t i = 0; i < sizeof body_members / sizeof body_members[0]; i++) {
+        for (size_t k = 0; k < 2 && strcmp(type->name, body_members[i].request) == 0; k++) {
+            const struct body_member *m = &body_members[i].members[k];
+
+            if (m->name != NULL) {
+                buffer_printf(out, "\"%s\":%s,", m->name, m->schema);
+            }
+        }
+    }
+    for (unsigned i = 0; i < FIELD_COUNT; i++) {
+        enum request_field field = (enum request_field)i;
+        bool is_renamed = field == FIELD_STORAGE && strcmp(type->name, "REPO.CREATE") == 0;
+
+        if (has_field(type, field) && !is_hidden(field) && !is_renamed) {
+            buffer_printf(out, "\"%s\":{\"type\":\"string\"},", request_field_name(field));
+        }
+    }
+}
+
+/* Lists are written with a comma behind each item; the last one goes. */
+static void end_list(struct buffer *out, char end)
+{
+    if (out->data[out->size - 1] == ',') {
+        out->size--;
+    }
+    buffer_put_u8(out, (uint8_t)end);
+}
+
+static void put_operation(struct buffer *out, const struct http_route_row *row)
+{
+    const struct request_type *type = request_type_find(slice_of_text(row->request));
+    bool is_post = strcmp(row->method, "POST") == 0;
+
+    INVARIANT(type != NULL);
+    buffer_put_u8(out, '"');
+    for (const char *p = row->method; *p != '\0'; p++) {
+        buffer_put_u8(out, (uint8_t)(*p | 0x20));
+    }
+    buffer_printf(out, "\":{\"operationId\":\"%s\",\"summary\":\"%s\",\"parameters\":[", type->name,
+                  type->summary);
+    if (!is_post) {
+        put_parameters(out, type);
+    }
+    if (type->kind == REQUEST_WRITE) {
+        buffer_printf(out, "{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"required\":false,"
+                           "\"description\":\"session:sequence:lowest unanswered\","
+                           "\"schema\":{\"type\":\"string\"}},");
+    }
+    end_list(out, ']');
+    if (is_post) {
+        buffer_printf(out, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{"
+                           "\"schema\":{\"type\":\"object\",\"additionalProperties\":false,"
+                           "\"properties\":{");
+        put_properties(out, type);
+        end_list(out, '}');
+        buffer_printf(out, "}}}}");
+    }
+    buffer_printf(out, ",\"responses\":{\"200\":{\"description\":\"done\"},"
+                       "\"default\":{\"$ref\":\"#/components/responses/error\"}}},");
+}
+
+static const char *const codes[][2] = {
+    { "400", "bad input; `pointer` or `parameter` says where" },
+    { "401", "a password is needed" },
+    { "403", "this user may not, or the repository is frozen" },
+    { "404", "there is no such thing" },
+    { "409", "conflict, with the current value" },
+    { "410", "compacted, or removed" },
+    { "413", "too large" },
+    { "415", "a body that is not application/json" },
+    { "429", "overloaded; again later" },
+    { "503", "no leader; again later" },
+    { "504", "the outcome is unknown, or this node is behind" },
+    { "507", "no space" },
+};
+
+void http_put_openapi(struct buffer *out)
+{
+    const struct http_route_row *row = http_route_rows;
+
+    buffer_printf(out,
+                  "{\"openapi\":\"3.0.3\",\"info\":{\"title\":\"Refkeeper\",\"version\":\"%s\"},"
+                  "\"paths\":{",
+                  PACKAGE_VERSION);
+    while (row->method != NULL) {
+        const char *path = row->path;
+
+        buffer_printf(out, "\"%s\":{", path);
+        for (; row->method != NULL && strcmp(row->path, path) == 0; row++) {
+            put_operation(out, row);
+        }
+        end_list(out, '}');
+        buffer_put_u8(out, ',');
+    }
+    end_list(out, '}');
+    buffer_printf(out, ",\"components\":{\"responses\":{\"error\":{\"description\":\"");
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        buffer_printf(out, "%s%s: %s", i == 0 ? "" : "; ", codes[i][0], codes[i][1]);
+    }
+    buffer_printf(out, "\",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
+                       "\"properties\":{\"error\":{\"type\":\"object\",\"properties\":{"
+                       "\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"},"
+                       "\"retryable\":{\"type\":\"boolean\"}}}}}}}}}}}\n");
+}
+
+/* ---- The status page ---- */
+
+/* clang-format off */
+const char http_status_page[] =
+"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Refkeeper</title>\n"
+"<meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
+"body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}\n"
+"h1{font-size:1.4em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;width:100%}\n"
+"th,td{text-align:left;padding:.25em .8em .25em 0;border-bottom:1px solid #ddd;"
+"overflow-wrap:anywhere}\n"
+"th{font-weight:600;color:#555}.bad{color:#b00}#said{color:#555}\n"
+"@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,#said{color:#aaa}"
+"th,td{border-color:#444}.bad{color:#f77}}\n"
+"</style></head><body><h1>Refkeeper <span id=\"node\"></span></h1><p id=\"said\">asking...</p>\n"
+"<h2>This node</h2><table id=\"status\"></table><h2>Members</h2><table id=\"members\"></table>\n"
+"<h2>Storages</h2><table id=\"storages\"></table><h2>Repositories</h2><table id=\"repos\"></table>\n"
+"<p>The first 50, by path. <a href=\"/metrics\">Metrics</a>, "
+"<a href=\"/openapi.json\">interface</a>.</p>\n<script>\n\"use strict\";\n"
+"const at = id => document.getElementById(id);\n"
+"function cell(row, kind, value) {\n"
+"  const c = row.appendChild(document.createElement(kind));\n"
+"  c.textContent = value === null || value === undefined ? \"\" :\n"
+"    Array.isArray(value) ? value.join(\", \") : String(value);\n"
+"  if (/^(down|frozen|false)$/.test(c.textContent)) c.className = \"bad\";\n}\n"
+"function table(id, rows) {\n"
+"  const t = at(id); t.textContent = \"\";\n"
+"  if (rows.length === 0) return;\n"
+"  const names = Object.keys(rows[0]); const head = t.insertRow();\n"
+"  for (const n of names) cell(head, \"th\", n.replace(/_/g, \" \"));\n"
+"  for (const r of rows) { const row = t.insertRow(); for (const n of names) "
+"cell(row, \"td\", r[n]); }\n}\n"
+"async function ask(path) {\n"
+"  const a = await fetch(path, {cache: \"no-store\"});\n"
+"  if (!a.ok) throw new Error(path + \" answers \" + a.status);\n"
+"  return a.json();\n}\n"
+"const rows = a => Object.values(a).find(v => Array.isArray(v)) || [];\n"
+"async function turn() {\n"
+"  try {\n"
+"    const status = await ask(\"/v1/status\"); at(\"node\").textContent = status.node;\n"
+"    table(\"status\", Object.entries(status).filter(e => typeof e[1] !== \"object\")\n"
+"      .map(e => ({name: e[0].replace(/_/g, \" \"), value: e[1]})));\n"
+"    table(\"members\", rows(await ask(\"/v1/members\")));\n"
+"    table(\"storages\", rows(await ask(\"/v1/storages?consistency=stale\")));\n"
+"    table(\"repos\", rows(await ask(\"/v1/repos?consistency=stale&limit=50\")));\n"
+"    at(\"said\").textContent = \"as of \" + new Date().toLocaleTimeString();\n"
+"    at(\"said\").className = \"\";\n"
+"  } catch (e) { at(\"said\").textContent = e.message; at(\"said\").className = \"bad\"; }\n"
+"  setTimeout(turn, 3000);\n}\nturn();\n</script></body></html>\n";
+/* clang-format on */
