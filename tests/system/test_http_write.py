@@ -35,7 +35,8 @@ def ask(method, path, body=None, headers=None, node=None):
 
 def expect(status, method, path, body=None, headers=None):
     code, _, answer = ask(method, path, body, headers)
-    check(code == status, "%s %s %r: %d, wanted %d: %s" % (method, path, body, code, status, answer))
+    check(code == status, "%s %s %r: %d, wanted %d: %s" % (
+        method, path, body, code, status, answer))
     return answer
 
 
@@ -104,8 +105,8 @@ def a_retry_gets_the_first_answer():
     check(first["index"] == again["index"], "%s %s" % (first, again))
     expect(409, "POST", "/v1/refs", body)
     expect(400, "POST", "/v1/refs", body, {"Idempotency-Key": "rubbish"})
-    check(expect(409, "POST", "/v1/refs", body, {"Idempotency-Key": "999999:1:1"})["error"]["code"] ==
-          "EXPIRED", "an unknown session executes nothing")
+    answer = expect(409, "POST", "/v1/refs", body, {"Idempotency-Key": "999999:1:1"})
+    check(answer["error"]["code"] == "EXPIRED", "an unknown session executes nothing")
     # What was written is read at once, wherever one asks.
     index = first["index"]
     for node in CLUSTER.nodes:
@@ -147,7 +148,8 @@ def update(ref='"refs/heads/z"', old="null", new='"%s"' % A):
 
 BAD_BODIES = [
     ("", 400, "object"), ("null", 400, "object"), ("[]", 400, "object"), ("{", 400, "object"),
-    (GOOD + "x", 400, "object"), (GOOD[:-1], 400, "object"), ('{"path":"h/t.git"}', 400, "updates"),
+    (GOOD + "x", 400, "object"), (GOOD[:-1], 400, "object"),
+    ('{"path":"h/t.git"}', 400, "updates"),
     ("{}", 400, "updates"), ("[" * 100000, 413, "deep"), ('{"a":' * 50 + "1" + "}" * 50, 413, "deep"),
     ('{"path":"h/t.git","updates":[' + "1," * 120000 + "1]}", 413, "too many"),
     ('{"path":"h/t.git","path":"h/t.git","updates":[]}', 400, None),
