@@ -161,7 +161,7 @@ static struct change_outcome put_change(const struct node *n, const struct membe
 
 static struct change_outcome begin_transfer(struct node *n, struct change_waiter *w)
 {
-    struct raft_event event = driver_event(RAFT_TRANSFER);
+    struct raft_event event = driver_event(n, RAFT_TRANSFER);
     const struct member *target = membership_find_name(raft_membership(n->raft), w->change.name);
 
     if (w->change.name[0] != '\0' && target == NULL) {
@@ -180,7 +180,7 @@ static struct change_outcome begin_transfer(struct node *n, struct change_waiter
 
 static struct change_outcome begin_membership(struct node *n, struct change_waiter *w)
 {
-    struct raft_event event = driver_event(RAFT_CHANGE_MEMBERSHIP);
+    struct raft_event event = driver_event(n, RAFT_CHANGE_MEMBERSHIP);
     struct membership to = *raft_membership(n->raft);
     struct change_outcome outcome = put_change(n, &w->change, &to);
 
@@ -259,6 +259,20 @@ static struct change_outcome look_at_begun(const struct node *n, const struct ch
     return not_over;
 }
 
+/* A new leader is seen here before its predecessor's answer comes. */
+static struct change_outcome look_at_forwarded(const struct node *n, const struct change_waiter *w)
+{
+    node_id leader = raft_leader(n->raft);
+    const struct member *member = membership_find(raft_membership(n->raft), leader);
+
+    if (w->change.kind != MEMBER_CHANGE_LEADER || member == NULL || leader == w->leader) {
+        return not_over;
+    }
+    return w->change.name[0] == '\0' || strcmp(w->change.name, member->name) == 0
+               ? over(RK_OK, NULL)
+               : over(RK_REFUSED, "another member was faster and leads now");
+}
+
 static struct change_outcome look_at_queued(struct node *n, struct change_waiter *w)
 {
     if (raft_role_of(n->raft) == RAFT_LEADER) {
@@ -299,9 +313,7 @@ static struct change_outcome look_at(struct node *n, struct change_waiter *w)
         outcome = look_at_begun(n, w);
         break;
     case CHANGE_FORWARDED:
-        if (raft_leader(n->raft) != w->leader) {
-            outcome = over(RK_UNKNOWN, "the leader changed meanwhile: look at the list of members");
-        }
+        outcome = look_at_forwarded(n, w); /* else its answer comes, or the connection ends */
         break;
     }
     if (!outcome.is_over && clock_monotonic_ms() - w->started_ms >= patience_ms(n, w)) {
@@ -378,7 +390,7 @@ static bool put_identity(const struct node *n, struct member *m)
 
 static void identity_turn(struct node *n)
 {
-    struct raft_event event = driver_event(RAFT_CHANGE_MEMBERSHIP);
+    struct raft_event event = driver_event(n, RAFT_CHANGE_MEMBERSHIP);
     struct membership to;
     bool is_new = false;
 

@@ -10,7 +10,8 @@
  *   queued -> forwarded   another node leads                       [changes_turn]
  *   queued -> refused     the rules of consensus do not allow it, with the reason
  *   forwarded -> queued   it was no leader                         [changes_replied]
- *   forwarded -> UNKNOWN  its connection ended, or another one leads
+ *   forwarded -> OK       of a transfer: the new leader is seen
+ *   forwarded -> UNKNOWN  its connection ended
  *   begun -> OK           a membership that holds it is committed, and no joint one
  *   begun -> UNKNOWN      this node leads no more
  *   any -> timeout        NOLEADER or the reason from the queue, else UNKNOWN

@@ -126,9 +126,13 @@ static void note_role(struct node *n)
     n->has_more = true; /* held proposals and reads may go now */
 }
 
-struct raft_event driver_event(enum raft_event_type type)
+struct raft_event driver_event(const struct node *n, enum raft_event_type type)
 {
-    return (struct raft_event){ .type = type, .now_ms = clock_monotonic_ms() };
+    time_ms now_ms = clock_monotonic_ms();
+
+    return (struct raft_event){ .type = type,
+                                .now_ms = now_ms,
+                                .disk_age_ms = writer_age_ms(n->writer, now_ms) };
 }
 
 void driver_step(struct node *n, const struct raft_event *event)

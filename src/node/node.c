@@ -85,7 +85,7 @@ int64_t node_now_ms(const struct node *n)
 static void on_written(void *context, const struct writer_report *report)
 {
     struct node *n = context;
-    struct raft_event event = driver_event(RAFT_PERSISTED);
+    struct raft_event event = driver_event(n, RAFT_PERSISTED);
 
     for (uint32_t i = 0; i < report->sync_count; i++) {
         histogram_add(&n->sync, report->sync_us[i]);
@@ -159,14 +159,14 @@ static void arm_timer(struct node *n)
 
 static void step_plain(struct node *n, enum raft_event_type type)
 {
-    struct raft_event event = driver_event(type);
+    struct raft_event event = driver_event(n, type);
 
     driver_step(n, &event);
 }
 
 static void step_bootstrap(struct node *n)
 {
-    struct raft_event event = driver_event(RAFT_BOOTSTRAP);
+    struct raft_event event = driver_event(n, RAFT_BOOTSTRAP);
     struct membership first;
 
     identity_first_membership(n, &first);
@@ -191,8 +191,11 @@ static void turn_core(struct node *n)
 
 static void turn_stopping(struct node *n)
 {
+    bool is_busy = proposals_waiting(&n->proposals) > 0 || raft_transfer_target(n->raft) != 0 ||
+                   changes_are_waiting(n);
+
     if (n->is_stopping && !n->is_stopped &&
-        (proposals_waiting(&n->proposals) == 0 || clock_monotonic_ms() >= n->stop_by_ms)) {
+        (!is_busy || clock_monotonic_ms() >= n->stop_by_ms)) {
         n->is_stopped = true;
     }
 }
@@ -246,6 +249,9 @@ void node_stop(struct node *n)
     n->is_stopping = true;
     n->stop_by_ms = clock_monotonic_ms() + STOP_GRACE_MS;
     n->has_more = true;
+    if (raft_role_of(n->raft) == RAFT_LEADER) {
+        step_plain(n, RAFT_TRANSFER); /* refused when it is alone: then there is nobody to wait for */
+    }
 }
 
 /* ---- Writes and reads ---- */

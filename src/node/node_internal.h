@@ -103,7 +103,7 @@ struct node {
 /* ---- driver.c ---- */
 
 /* An event of this type that happens now. */
-struct raft_event driver_event(enum raft_event_type type);
+struct raft_event driver_event(const struct node *n, enum raft_event_type type);
 
 /* Steps the core and carries out what it asks for.  Not from inside itself. */
 void driver_step(struct node *n, const struct raft_event *event);

@@ -277,7 +277,7 @@ struct batch *proposals_seal(struct node *n, raft_term term, raft_index first_in
 
 static void submit(struct node *n, struct proposal_queue *q)
 {
-    struct raft_event event = driver_event(RAFT_SUBMIT);
+    struct raft_event event = driver_event(n, RAFT_SUBMIT);
 
     if (q->count == 0) {
         return;

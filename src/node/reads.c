@@ -95,7 +95,7 @@ static void batches_grow(struct reads *r)
 void node_reads_turn(struct node *n)
 {
     struct reads *r = &n->reads;
-    struct raft_event event = driver_event(RAFT_READ);
+    struct raft_event event = driver_event(n, RAFT_READ);
     struct read_batch *b;
     struct read_list spare;
 

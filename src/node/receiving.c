@@ -20,7 +20,7 @@ static void refuse_message(struct node *n, node_id peer, enum rk_status status)
 static void receive_message(struct node *n, node_id peer, struct slice payload)
 {
     struct message m;
-    struct raft_event event = driver_event(RAFT_RECEIVE);
+    struct raft_event event = driver_event(n, RAFT_RECEIVE);
     enum rk_status status = message_decode(&n->decoder, payload, &m);
 
     if (status != RK_OK) {
@@ -134,7 +134,7 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
 static void on_opened(void *context, node_id peer, const struct hello *hello)
 {
     struct node *n = context;
-    struct raft_event event = driver_event(RAFT_PEER_OPENED);
+    struct raft_event event = driver_event(n, RAFT_PEER_OPENED);
 
     identity_opened(n, peer, hello);
     event.u.peer_opened.peer = peer;
@@ -151,7 +151,7 @@ void peer_gone(struct node *n, node_id peer)
 static void on_closed(void *context, node_id peer, bool by_host)
 {
     struct node *n = context;
-    struct raft_event event = driver_event(RAFT_PEER_CLOSED);
+    struct raft_event event = driver_event(n, RAFT_PEER_CLOSED);
 
     peer_gone(n, peer);
     if (by_host) {

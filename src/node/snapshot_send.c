@@ -93,7 +93,7 @@ static void sending_close(struct node *n, struct snapshot_sending *sending)
 
 static void sending_end(struct node *n, struct snapshot_sending *sending, bool is_ok, bool is_gone)
 {
-    struct raft_event event = driver_event(RAFT_SNAPSHOT_SENT);
+    struct raft_event event = driver_event(n, RAFT_SNAPSHOT_SENT);
 
     event.u.snapshot_sent.peer = sending->peer;
     event.u.snapshot_sent.is_ok = is_ok;

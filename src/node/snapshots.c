@@ -78,7 +78,7 @@ static raft_index compaction_index(const struct node *n)
 /* Which entries and which snapshot there are to send from now on. */
 static void tell_core(struct node *n)
 {
-    struct raft_event event = driver_event(RAFT_COMPACTED);
+    struct raft_event event = driver_event(n, RAFT_COMPACTED);
 
     event.u.compacted.first_index = n->log_first_index;
     event.u.compacted.snapshot_last_index = n->snapshots.last_index;
@@ -246,7 +246,7 @@ static void loading_done(void *job)
 {
     struct loading *l = job;
     struct node *n = l->node;
-    struct raft_event event = driver_event(RAFT_SNAPSHOT_RECEIVED);
+    struct raft_event event = driver_event(n, RAFT_SNAPSHOT_RECEIVED);
 
     n->snapshots.is_loading = false;
     snapshot_receiver_close(l->receiver); /* the node stops: a restart goes on from there */
@@ -302,7 +302,7 @@ void snapshots_install(struct node *n, raft_index last_index, raft_term last_ter
 void snapshots_installed(struct node *n)
 {
     struct snapshots *s = &n->snapshots;
-    struct raft_event event = driver_event(RAFT_SNAPSHOT_INSTALLED);
+    struct raft_event event = driver_event(n, RAFT_SNAPSHOT_INSTALLED);
 
     INVARIANT(s->is_installing && s->loaded != NULL);
     INVARIANT(!s->is_taking); /* the worker runs one job at a time, and this one came later */

@@ -57,6 +57,8 @@ struct writer {
     atomic_bool has_orders;          /* a hint for the spinning thread */
     bool has_failed;                 /* the thread's own: nothing more is carried out */
     _Atomic uint64_t backlog_bytes;
+    time_ms queued_ms;         /* under the lock: of the first order in the queue */
+    _Atomic time_ms oldest_ms; /* since when an order waits or is in hand; 0 = none */
 
     /* the loop's own */
     struct order_list turn;
@@ -123,6 +125,12 @@ void writer_hand_over(struct writer *w)
         return;
     }
     pthread_mutex_lock(&w->lock);
+    if (w->queue.first == NULL) {
+        w->queued_ms = clock_monotonic_ms();
+        if (atomic_load(&w->oldest_ms) == 0) {
+            atomic_store(&w->oldest_ms, w->queued_ms);
+        }
+    }
     *w->queue.end = w->turn.first;
     w->queue.end = w->turn.end;
     wakes = w->is_asleep;
@@ -132,6 +140,13 @@ void writer_hand_over(struct writer *w)
     if (wakes) {
         pthread_cond_signal(&w->wake);
     }
+}
+
+time_ms writer_age_ms(const struct writer *w, time_ms now_ms)
+{
+    time_ms oldest_ms = w == NULL ? 0 : atomic_load_explicit(&w->oldest_ms, memory_order_relaxed);
+
+    return oldest_ms == 0 || now_ms < oldest_ms ? 0 : now_ms - oldest_ms;
 }
 
 uint64_t writer_backlog_bytes(const struct writer *w)
@@ -280,13 +295,15 @@ static void spin(struct writer *w)
     }
 }
 
-/* Sleeps until there are orders, at most wait_ms (0 = for ever).  Takes the whole queue. */
+/* Those taken before are finished.  Sleeps until there are orders, at most wait_ms (0 = for
+ * ever).  Takes the whole queue. */
 static struct order *take_orders(struct writer *w, int64_t wait_ms, bool *ret_stop)
 {
     struct order *list;
 
     spin(w);
     pthread_mutex_lock(&w->lock);
+    atomic_store(&w->oldest_ms, w->queue.first == NULL ? 0 : w->queued_ms);
     if (w->queue.first == NULL && !w->is_stopping) {
         w->is_asleep = true;
         if (wait_ms == 0) {

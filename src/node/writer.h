@@ -49,6 +49,9 @@ void writer_install(struct writer *w, raft_index last_index, raft_term last_term
 /* Gives the orders of this turn to the thread; wakes it if it sleeps. */
 void writer_hand_over(struct writer *w);
 
+/* How long the oldest order handed over has not been finished; 0 = none is left. */
+time_ms writer_age_ms(const struct writer *w, time_ms now_ms); /* accepts NULL */
+
 /* Bytes handed over and not yet durable. */
 uint64_t writer_backlog_bytes(const struct writer *w);
 

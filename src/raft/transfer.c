@@ -119,6 +119,9 @@ void transfer_turn(struct raft *r)
         effects_send(r, member->id, MESSAGE_TIMEOUT_NOW);
         r->transfer.is_sent = true;
         raft_trace(r, "transfer: %" PRIu64 " has it all -> timeout_now", member->id);
+        if (!membership_is_voter(&r->latest_membership, r->config.id)) {
+            role_become_follower(r, 0); /* removed: nobody will tell it who leads */
+        }
     }
 }
 
