@@ -194,8 +194,7 @@ static void turn_stopping(struct node *n)
     bool is_busy = proposals_waiting(&n->proposals) > 0 || raft_transfer_target(n->raft) != 0 ||
                    changes_are_waiting(n);
 
-    if (n->is_stopping && !n->is_stopped &&
-        (!is_busy || clock_monotonic_ms() >= n->stop_by_ms)) {
+    if (n->is_stopping && !n->is_stopped && (!is_busy || clock_monotonic_ms() >= n->stop_by_ms)) {
         n->is_stopped = true;
     }
 }
@@ -206,6 +205,7 @@ void node_turn(struct node *n)
     turn_core(n);
     if (!n->is_stopped) {
         applier_turn(n);
+        digests_turn(n);
         node_reads_deliver(n);
         proposals_expire(n);
         node_reads_expire(n);
@@ -250,7 +250,8 @@ void node_stop(struct node *n)
     n->stop_by_ms = clock_monotonic_ms() + STOP_GRACE_MS;
     n->has_more = true;
     if (raft_role_of(n->raft) == RAFT_LEADER) {
-        step_plain(n, RAFT_TRANSFER); /* refused when it is alone: then there is nobody to wait for */
+        step_plain(n,
+                   RAFT_TRANSFER); /* refused when it is alone: then there is nobody to wait for */
     }
 }
 
@@ -265,7 +266,7 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     if (n->is_stopping) {
         return RK_STOPPED;
     }
-    if (node_is_out(n)) {
+    if (node_is_out(n) || digests_is_quarantined(n)) {
         return RK_NOLEADER;
     }
     status = command_decode(command, &decoded);
@@ -286,6 +287,9 @@ enum rk_status node_read(struct node *n, enum node_consistency consistency, raft
 {
     if (n->is_stopped) {
         return RK_STOPPED;
+    }
+    if (digests_is_quarantined(n)) {
+        return RK_NOLEADER; /* its own copy, too: it is wrong */
     }
     return node_reads_add(n, consistency, min_index, done, context);
 }

@@ -169,6 +169,12 @@ struct node_histogram {   /* cumulative buckets are derived at exposition */
     uint64_t sum_us;
 };
 
+enum node_state_check { /* node/digests.h */
+                        NODE_STATE_EQUAL,
+                        NODE_STATE_ALARM,
+                        NODE_STATE_QUARANTINED,
+};
+
 struct node_status {
     const char *name;
     node_id id;
@@ -188,6 +194,9 @@ struct node_status {
     bool is_ready; /* recovered, knows a leader, applied what was committed when it learned it */
     bool is_stopping;
     bool is_removed; /* from the cluster, for good */
+    enum node_state_check state_check;
+    raft_index state_differs_index; /* where a difference was seen last; 0 = never */
+    uint64_t state_compared_total, state_differences_total, state_healed_total;
     time_ms uptime_ms;
     time_ms leader_contact_ms; /* since the leader was last heard; 0 on the leader */
     size_t peer_count;

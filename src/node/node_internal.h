@@ -4,6 +4,7 @@
 #define NODE_NODE_INTERNAL_H
 
 #include "node/changes.h"
+#include "node/digests.h"
 #include "node/node.h"
 #include "node/proposals.h"
 #include "node/reads.h"
@@ -38,6 +39,7 @@ struct node {
     struct proposal_queue *submitting; /* during a SUBMIT step */
     struct reads reads;
     struct changes changes;
+    struct digests digests;
     struct snapshots snapshots;
 
     /* durability, as reported by the writer */

@@ -198,7 +198,8 @@ static void list_expire(struct read_list *l, time_ms before_ms, struct read_list
 void node_reads_expire(struct node *n)
 {
     struct reads *r = &n->reads;
-    time_ms patience_ms = node_is_out(n) ? 0 : n->options.read_timeout_ms;
+    time_ms patience_ms = node_is_out(n) || digests_is_quarantined(n) ? 0
+                                                                      : n->options.read_timeout_ms;
     time_ms before_ms = clock_monotonic_ms() - patience_ms;
     struct read_list behind = { 0 };
     struct read_list unconfirmed = { 0 };

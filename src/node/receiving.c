@@ -101,6 +101,7 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
 {
     struct node *n = context;
     struct forward_reply reply;
+    struct state_digest digest;
 
     if (n->is_stopped) {
         return;
@@ -124,6 +125,13 @@ static void on_received(void *context, node_id peer, const struct frame *frame)
         return;
     case FRAME_CHANGE_REPLY:
         receive_change_reply(n, peer, frame->payload);
+        return;
+    case FRAME_DIGEST:
+        if (state_digest_decode(frame->payload, &digest) == RK_OK) {
+            digests_heard(n, peer, &digest);
+        } else {
+            transport_drop(n->transport, peer, "a malformed digest");
+        }
         return;
     case FRAME_HELLO:
     case FRAME_HELLO_REFUSED:

@@ -131,7 +131,8 @@ bool snapshots_take(struct node *n)
     const struct membership *membership = refdb_membership(n->refdb, &membership_index);
 
     if (s->is_taking || s->is_loading || s->loaded != NULL || s->is_installing ||
-        membership == NULL || refdb_applied_index(n->refdb) <= s->last_index) {
+        n->digests.is_deriving || digests_is_quarantined(n) || membership == NULL ||
+        refdb_applied_index(n->refdb) <= s->last_index) {
         return false;
     }
     t = heap_new(struct taking);
@@ -328,6 +329,7 @@ void snapshots_installed(struct node *n)
     event.u.snapshot_installed.last_index = s->last_index;
     event.u.snapshot_installed.last_term = s->last_term;
     driver_step(n, &event);
+    digests_installed(n);
 }
 
 void snapshots_release(struct node *n)

@@ -49,7 +49,8 @@ static void fill_peers(const struct node *n, struct node_status *s)
 
 static bool is_ready(const struct node *n, const struct node_status *s)
 {
-    return s->raft.leader != 0 && !n->is_stopping && !n->snapshots.is_installing &&
+    return s->raft.leader != 0 && !n->is_stopping && !digests_is_quarantined(n) &&
+           !n->snapshots.is_installing &&
            s->applied_index + READY_LAG_MAX >= s->raft.commit_index &&
            (s->raft.role != RAFT_LEADER || s->raft.can_read);
 }
@@ -83,6 +84,11 @@ void node_get_status(const struct node *n, struct node_status *ret_status)
         .commit = n->commit,
         .is_stopping = n->is_stopping,
         .is_removed = node_is_removed(n),
+        .state_check = n->digests.verdict,
+        .state_differs_index = n->digests.differs_index,
+        .state_compared_total = n->digests.compared_total,
+        .state_differences_total = n->digests.differences_total,
+        .state_healed_total = n->digests.healed_total,
         .uptime_ms = clock_monotonic_ms() - n->started_ms,
     };
     raft_get_status(n->raft, &s->raft);

@@ -28,6 +28,14 @@ static bool is_sane(const struct message *m)
            m->u.install_snapshot.last_term > 0 && m->u.install_snapshot.last_term <= m->term;
 }
 
+/* What is applied already is only taken in place of a state that is not the others'. */
+static bool is_wanted(const struct raft *r, raft_index last_index)
+{
+    return last_index > r->commit_index ||
+           (r->is_distrusted && last_index > r->snapshot_last_index &&
+            last_index >= r->trail.base_index && r->durable_index >= last_index);
+}
+
 /* PRE: of the current or an older term. */
 void receive_install_snapshot(struct raft *r, const struct message *m)
 {
@@ -46,7 +54,7 @@ void receive_install_snapshot(struct raft *r, const struct message *m)
     if (!election_heard_leader(r, m->from)) {
         return;
     }
-    if (last_index <= r->commit_index) {
+    if (!is_wanted(r, last_index)) {
         raft_trace(r, "install_snapshot from %" PRIu64 ": " POSITION_FMT " is old -> ignore",
                    m->from, last_index, m->u.install_snapshot.last_term);
         reply_installed(r, last_index);
@@ -60,7 +68,7 @@ void install_snapshot_received(struct raft *r, const struct raft_event *event)
     raft_index last_index = event->u.snapshot_received.last_index;
     raft_term last_term = event->u.snapshot_received.last_term;
 
-    if (r->role == RAFT_LEADER || r->install.last_index != 0 || last_index <= r->commit_index) {
+    if (r->role == RAFT_LEADER || r->install.last_index != 0 || !is_wanted(r, last_index)) {
         raft_trace(r, "snapshot " POSITION_FMT " -> not needed", last_index, last_term);
         reply_installed(r, last_index);
         return;
@@ -145,6 +153,9 @@ void receive_install_snapshot_reply(struct raft *r, const struct message *m)
     if (m->u.install_snapshot_reply.is_installed && last_index <= r->commit_index) {
         raft_trace(r, "install_snapshot_reply from %" PRIu64 ": installed %" PRIu64, m->from,
                    last_index);
+        if (last_index >= member->progress.snapshot_index) {
+            member->progress.wants_state = false;
+        }
         replication_acknowledged(r, member, last_index);
     }
 }

@@ -59,7 +59,8 @@ static void check_progress(const struct raft *r, const struct progress *p)
     INVARIANT(p->read_sequence <= r->read_sequence);
     INVARIANT(p->inflight_count <= p->count_max);
     INVARIANT(p->inflight_count == 0 || p->mode == RAFT_PROGRESS_REPLICATE);
-    INVARIANT(p->mode != RAFT_PROGRESS_SNAPSHOT || p->match_index < p->snapshot_index);
+    INVARIANT(p->mode != RAFT_PROGRESS_SNAPSHOT || p->match_index < p->snapshot_index ||
+              p->wants_state);
 }
 
 void raft_check_invariants(const struct raft *r)

@@ -31,8 +31,8 @@ bool members_can_campaign(const struct raft *r)
                     (r->latest_membership_index > r->committed_membership_index &&
                      membership_is_voter(&r->committed_membership, r->config.id));
 
-    return is_voter && !r->is_waiting && r->install.last_index == 0 && r->lost_last_index == 0 &&
-           !disk_is_stalled(r);
+    return is_voter && !r->is_waiting && !r->is_distrusted && r->install.last_index == 0 &&
+           r->lost_last_index == 0 && !disk_is_stalled(r);
 }
 
 bool members_is_reachable(const struct raft *r, const struct raft_member *member)

@@ -42,7 +42,7 @@ void progress_become_replicate(struct progress *p, time_ms now_ms)
 
 void progress_become_snapshot(struct progress *p, raft_index snapshot_index)
 {
-    PRE(snapshot_index > p->match_index);
+    PRE(snapshot_index > p->match_index || p->wants_state);
     window_clear(p);
     p->mode = RAFT_PROGRESS_SNAPSHOT;
     p->snapshot_index = snapshot_index;

@@ -40,6 +40,7 @@ struct progress {
     raft_index snapshot_index;  /* what is, or was last, being sent; 0 = none yet */
     time_ms snapshot_retry_ms;  /* SNAPSHOT: give up waiting then; INT64_MAX = stream is running */
     bool is_snapshot_failed;    /* SNAPSHOT: waiting to try again */
+    bool wants_state;           /* its log is fine, its state is not: a snapshot all the same */
     unsigned snapshot_failures; /* since it last moved on; widens the back-off */
 
     time_ms heard_ms;       /* newest reply in this term; 0 = none */

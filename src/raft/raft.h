@@ -123,6 +123,8 @@ enum raft_event_type {
     RAFT_SNAPSHOT_SENT,      /* effects->send_snapshots was finished or failed */
     RAFT_COMPACTED,          /* the log now begins at `first_index` */
     RAFT_CHANGE_MEMBERSHIP,  /* leader: the cluster shall become this [thesis 4] */
+    RAFT_DISTRUST,           /* this node's state is not the others' (or is again) */
+    RAFT_SEND_STATE,         /* leader: a member asks for a snapshot instead of its state */
     RAFT_TRANSFER,           /* leader: hand the office to another voter [thesis 3.10] */
 };
 
@@ -148,8 +150,7 @@ struct raft_event {
             node_id peer;
         } peer_closed, peer_opened;
         struct {
-            /* Borrowed: with a random cluster id and every member's incarnation; of the new
-             * log's first entry when this node comes to lead.  NULL = as recovered. */
+            /* Borrowed: of the first entry, with cluster id and incarnations; NULL = recovered. */
             const struct membership *membership;
         } bootstrap;
         struct {
@@ -174,13 +175,15 @@ struct raft_event {
             raft_term snapshot_last_term;
         } compacted;
         struct {
-            /*
-             * Borrowed: all members that shall be, MEMBER_VOTER saying who votes.  Who votes
-             * newly must be a learner that has caught up.  Another set of voters goes through
-             * a joint membership, which this or any later leader ends.
-             */
+            /* Borrowed: all members that shall be, MEMBER_VOTER saying who votes; newly only a
+             * learner that has caught up.  Other voters: by way of a joint membership. */
             const struct membership *membership;
         } change_membership;
+        bool is_distrusted; /* it appends and votes, and takes a snapshot it does not need */
+        struct {
+            node_id peer;
+            raft_index above; /* the snapshot must be newer than that */
+        } send_state;
         struct {
             node_id target; /* 0 = the voter that is furthest */
         } transfer;
@@ -314,20 +317,18 @@ raft_term raft_current_term(const struct raft *r);
 raft_index raft_commit_index(const struct raft *r);
 
 bool raft_is_repairing(const struct raft *r); /* its log is not as far again as before damage */
-/* Whom this leader hands its office to; 0 = nobody. */
-node_id raft_transfer_target(const struct raft *r);
+node_id raft_transfer_target(const struct raft *r); /* to hand the office to; 0 = nobody */
 /* Why this leader cannot change the members just now, but will be able to; NULL = it can. */
 const char *raft_change_delay(const struct raft *r);
 /* A leader that takes no proposals just now, as it is about to leave: keep them. */
 bool raft_holds_proposals(const struct raft *r);
 
-/* The term of an entry the trail or the snapshot knows; 0 = not known. */
-raft_term raft_term_at(const struct raft *r, raft_index index);
+raft_term raft_term_at(const struct raft *r, raft_index index); /* 0 = not known here */
 
-/* In force, and the index of its entry (0 = from configuration); valid until the next step. */
+/* In force, and the index of its entry (0 = from configuration); valid until the next step.
+ * The newest one known to be committed, likewise. */
 const struct membership *raft_membership(const struct raft *r);
 raft_index raft_membership_index(const struct raft *r);
-/* The newest one known to be committed, likewise. */
 const struct membership *raft_committed_membership(const struct raft *r, raft_index *ret_index);
 
 /*
@@ -344,7 +345,6 @@ raft_index raft_compaction_limit(const struct raft *r);
 /* Checks every invariant the core can see; aborts on a violation.  Costs O(members). */
 void raft_check_invariants(const struct raft *r);
 
-/* A hash of the whole state, for replay checks. */
-uint64_t raft_state_hash(const struct raft *r);
+uint64_t raft_state_hash(const struct raft *r); /* of everything, for replay checks */
 
 #endif

@@ -89,9 +89,10 @@ struct raft {
     raft_index commit_index;
 
     /* Elections */
-    bool is_waiting;  /* empty, no hard state: quiet until RAFT_BOOTSTRAP or a first entry */
-    bool is_transfer; /* the election going on was asked for by the leader */
-    bool is_lost;     /* the election going on was surely lost */
+    bool is_distrusted; /* RAFT_DISTRUST */
+    bool is_waiting;    /* empty, no hard state: quiet until RAFT_BOOTSTRAP or a first entry */
+    bool is_transfer;   /* the election going on was asked for by the leader */
+    bool is_lost;       /* the election going on was surely lost */
     unsigned lost_count;
     time_ms timeout_ms; /* as drawn, in [election_timeout_ms, 2 * election_timeout_ms) */
     time_ms election_deadline_ms;
@@ -157,7 +158,8 @@ void effects_send_snapshot(struct raft *r, node_id peer);
 /* ---- members.c ---- */
 
 struct raft_member *members_find(struct raft *r, node_id id); /* NULL = not a member */
-/* This node is a voter, or was until a membership that may yet be taken back; its disk works. */
+/* This node is a voter, or was until a membership that may yet be taken back; its disk works,
+ * and its state is the others'. */
 bool members_can_campaign(const struct raft *r);
 /* Leader: it has replied within an election timeout and not hung up since, or is this node. */
 bool members_is_reachable(const struct raft *r, const struct raft_member *member);
@@ -258,6 +260,7 @@ void replication_acknowledged(struct raft *r, struct raft_member *member, raft_i
 /* It has lost entries it had acknowledged: nothing above `last_index` counts any more. */
 void replication_regressed(struct raft *r, struct raft_member *member, raft_index last_index);
 void replication_refused(struct raft *r, struct raft_member *member, const struct message *m);
+void replication_send_state(struct raft *r, const struct raft_event *event);
 void replication_snapshot_sent(struct raft *r, const struct raft_event *event);
 
 /* ---- timer.c ---- */

@@ -141,6 +141,9 @@ static bool send_entries(struct raft *r, struct raft_member *member)
  */
 static raft_index choose_snapshot(const struct raft *r, const struct progress *p)
 {
+    if (p->wants_state) {
+        return r->snapshot_last_index;
+    }
     if (p->snapshot_failures > 0 && p->snapshot_index > p->match_index &&
         p->snapshot_index <= r->snapshot_last_index && raft_term_at(r, p->snapshot_index) != 0) {
         return p->snapshot_index;
@@ -193,6 +196,28 @@ raft_index raft_compaction_limit(const struct raft *r)
     return limit;
 }
 
+/* Whoever wanted only the state has the log, and asks again if need be. */
+static void probe_behind_snapshot(struct progress *p)
+{
+    raft_index index = p->snapshot_index > p->match_index ? p->snapshot_index : p->match_index;
+
+    p->wants_state = false;
+    progress_become_probe(p, index + 1);
+}
+
+void replication_send_state(struct raft *r, const struct raft_event *event)
+{
+    struct raft_member *member = members_find(r, event->u.send_state.peer);
+
+    if (r->role == RAFT_LEADER && member != NULL && member->id != r->config.id &&
+        member->progress.mode != RAFT_PROGRESS_SNAPSHOT &&
+        r->snapshot_last_index > event->u.send_state.above &&
+        r->snapshot_last_index <= member->progress.match_index) {
+        member->progress.wants_state = true;
+        member->progress.snapshot_failures = 0;
+    }
+}
+
 static bool send_by_mode(struct raft *r, struct raft_member *member)
 {
     struct progress *p = &member->progress;
@@ -201,7 +226,11 @@ static bool send_by_mode(struct raft *r, struct raft_member *member)
         if (r->now_ms < p->snapshot_retry_ms) {
             return false;
         }
-        progress_become_probe(p, p->snapshot_index + 1); /* it may have arrived after all */
+        probe_behind_snapshot(p); /* it may have arrived after all */
+    }
+    if (p->wants_state) {
+        begin_snapshot(r, member);
+        return false;
     }
     if (!is_held(r, p->next_index)) {
         begin_snapshot(r, member);
@@ -270,7 +299,7 @@ static void start_over(struct raft *r, struct raft_member *member)
 
     if (p->mode == RAFT_PROGRESS_SNAPSHOT) {
         if (p->snapshot_retry_ms != INT64_MAX) {
-            progress_become_probe(p, p->snapshot_index + 1);
+            probe_behind_snapshot(p);
         }
         return; /* a running stream reports its own end */
     }
@@ -322,7 +351,7 @@ void replication_acknowledged(struct raft *r, struct raft_member *member, raft_i
         }
         break;
     case RAFT_PROGRESS_SNAPSHOT:
-        if (p->match_index >= p->snapshot_index) {
+        if (p->match_index >= p->snapshot_index && !p->wants_state) {
             progress_become_replicate(p, r->now_ms);
         }
         break;

@@ -163,6 +163,17 @@ static void bootstrap(struct raft *r, const struct membership *m)
     raft_trace(r, "bootstrap with %u members", r->member_count);
 }
 
+static void distrust(struct raft *r, bool is_distrusted)
+{
+    r->is_distrusted = is_distrusted;
+    raft_trace(r, "state is %s", is_distrusted ? "not the others'" : "the others' again");
+    if (is_distrusted && r->role == RAFT_LEADER && r->transfer.target == 0) {
+        transfer_leave(r, "state is not the others'");
+    } else if (is_distrusted && r->role != RAFT_LEADER && r->role != RAFT_FOLLOWER) {
+        role_become_follower(r, 0);
+    }
+}
+
 static void campaign(struct raft *r)
 {
     if (r->role != RAFT_LEADER && members_can_campaign(r)) {
@@ -217,6 +228,12 @@ static void dispatch(struct raft *r, const struct raft_event *event)
         break;
     case RAFT_CHANGE_MEMBERSHIP:
         membership_change(r, event->u.change_membership.membership);
+        break;
+    case RAFT_DISTRUST:
+        distrust(r, event->u.is_distrusted);
+        break;
+    case RAFT_SEND_STATE:
+        replication_send_state(r, event);
         break;
     case RAFT_TRANSFER:
         transfer_start(r, event->u.transfer.target);

@@ -46,6 +46,11 @@ static void put_raft(struct buffer *out, const struct node_status *st)
 {
     put_gauge(out, "raft_has_leader", "1 when this node knows a leader.", st->raft.leader != 0);
     put_gauge(out, "raft_is_leader", "1 on the leader.", st->raft.role == RAFT_LEADER);
+    put_gauge(out, "state_check",
+              "0 = equal to the others', 1 = somebody's differs, 2 = ours does: quarantined.",
+              (uint64_t)st->state_check);
+    put_gauge(out, "state_differs_index", "Where states differed last; 0 = nowhere.",
+              st->state_differs_index);
     put_gauge(out, "raft_term", "Current term.", st->raft.current_term);
     put_gauge(out, "raft_commit_index", "Highest entry known committed.", st->raft.commit_index);
     put_gauge(out, "raft_applied_index", "Highest entry applied here.", st->applied_index);

@@ -83,6 +83,7 @@ static void put_state(const struct refdb *db, struct sink *s)
 
 static void show_status(const struct request_context *c, const struct request *r, struct sink *s)
 {
+    static const char *const checks[] = { "equal", "alarm", "quarantined" };
     struct node_status status;
     const struct membership *members = node_membership(c->node);
 
@@ -108,6 +109,10 @@ static void show_status(const struct request_context *c, const struct request *r
     sink_bool(s, status.is_ready);
     sink_field(s, "is_removed");
     sink_bool(s, status.is_removed);
+    sink_field(s, "state_check");
+    sink_c_text(s, checks[status.state_check]);
+    sink_field(s, "state_differs_index");
+    sink_number(s, status.state_differs_index);
     sink_field(s, "members");
     sink_number(s, members == NULL ? 0 : members->count);
     put_log(&status, s);

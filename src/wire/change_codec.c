@@ -54,3 +54,29 @@ enum rk_status change_reply_decode(struct slice payload, struct change_reply *re
     *ret_reply = reply;
     return RK_OK;
 }
+
+void state_digest_encode(struct buffer *out, const struct state_digest *digest)
+{
+    buffer_put_u64(out, digest->index);
+    buffer_put(out, digest->digest, STATE_DIGEST_BYTES);
+    buffer_put_u8(out, digest->wants_state ? 1 : 0);
+    buffer_put_u64(out, digest->above);
+}
+
+enum rk_status state_digest_decode(struct slice payload, struct state_digest *ret_digest)
+{
+    struct reader in = reader_of(payload);
+    struct state_digest digest = { .index = reader_u64(&in) };
+    struct slice bytes = reader_bytes(&in, STATE_DIGEST_BYTES);
+    unsigned flags = reader_u8(&in);
+
+    digest.above = reader_u64(&in);
+    digest.wants_state = flags == 1;
+    if (!reader_done(&in) || flags > 1 || digest.index > RAFT_INDEX_MAX ||
+        digest.above > RAFT_INDEX_MAX) {
+        return RK_PROTOCOL;
+    }
+    memcpy(digest.digest, bytes.data, STATE_DIGEST_BYTES);
+    *ret_digest = digest;
+    return RK_OK;
+}

@@ -23,7 +23,7 @@ static bool header_is_good(const uint8_t *header)
     uint8_t flags = header[FLAGS_OFFSET];
     unsigned head = get_head(header);
 
-    if (length > FRAME_BYTES_MAX || type < FRAME_HELLO || type > FRAME_CHANGE_REPLY) {
+    if (length > FRAME_BYTES_MAX || type < FRAME_HELLO || type > FRAME_DIGEST) {
         return false;
     }
     if ((type == FRAME_HELLO || type == FRAME_HELLO_REFUSED) && length > HELLO_BYTES_MAX) {

@@ -22,6 +22,7 @@ enum frame_type {
     FRAME_FORWARD_REPLY = 5, /* leader -> follower: where they went */
     FRAME_CHANGE = 6,        /* follower -> leader: a change of the members */
     FRAME_CHANGE_REPLY = 7,  /* leader -> follower: what became of it */
+    FRAME_DIGEST = 8,        /* to all: what the state's digest is at an index */
 };
 
 enum frame_flags {

@@ -79,4 +79,16 @@ void change_reply_encode(struct buffer *out, const struct change_reply *reply);
 enum rk_status change_reply_decode(struct slice payload,
                                    struct change_reply *ret_reply) MUST_USE; /* PROTOCOL */
 
+/* FRAME_DIGEST: u64 index, 16 bytes digest, u8 flags (1 = wants state), u64 above. */
+#define STATE_DIGEST_BYTES 16
+struct state_digest {
+    raft_index index;
+    uint8_t digest[STATE_DIGEST_BYTES];
+    bool wants_state; /* instead: to the leader, who shall send a snapshot */
+    raft_index above; /* ... newer than this */
+};
+void state_digest_encode(struct buffer *out, const struct state_digest *digest);
+enum rk_status state_digest_decode(struct slice payload,
+                                   struct state_digest *ret_digest) MUST_USE; /* PROTOCOL */
+
 #endif

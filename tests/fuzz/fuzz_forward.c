@@ -75,11 +75,24 @@ static void try_change_reply(struct slice input)
     buffer_release(&again);
 }
 
+static void try_digest(struct slice input)
+{
+    struct buffer again = BUFFER_INIT;
+    struct state_digest digest;
+
+    if (state_digest_decode(input, &digest) == RK_OK) {
+        state_digest_encode(&again, &digest);
+        INVARIANT(slice_equal(buffer_slice(&again), input));
+    }
+    buffer_release(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_forward(slice_of(data, size));
     try_reply(slice_of(data, size));
     try_change(slice_of(data, size));
     try_change_reply(slice_of(data, size));
+    try_digest(slice_of(data, size));
     return 0;
 }

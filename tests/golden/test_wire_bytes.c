@@ -285,6 +285,25 @@ static void change_reply(void **state)
     buffer_release(&b);
 }
 
+static void digest(void **state)
+{
+    struct state_digest digest = { .index = 2048, .wants_state = true, .above = 1024 }, back;
+    struct buffer b = BUFFER_INIT;
+    size_t start = frame_begin(&b, FRAME_DIGEST);
+
+    (void)state;
+    for (unsigned i = 0; i < STATE_DIGEST_BYTES; i++) {
+        digest.digest[i] = (uint8_t)i;
+    }
+    state_digest_encode(&b, &digest);
+    frame_end(&b, start);
+    golden_expect("wire/digest", buffer_slice(&b));
+    assert_int_equal(state_digest_decode(only_frame(&b).payload, &back), RK_OK);
+    assert_true(back.wants_state);
+    assert_int_equal(back.above, 1024);
+    buffer_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +318,7 @@ int main(void)
         cmocka_unit_test(forward_reply),
         cmocka_unit_test(change),
         cmocka_unit_test(change_reply),
+        cmocka_unit_test(digest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
