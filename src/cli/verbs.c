@@ -210,6 +210,22 @@ const struct verb cli_verbs[] = {
       "  --duration D          measured time (10s), after --warmup (1s)\n"
       "  --keep                leaves the repository there\n",
       cmd_bench },
+    { "snapshot save", "DATA_DIR TO_DIR",
+      "Copies the newest snapshot of a data directory, verified, under its own name.  The node\n"
+      "may run.\n",
+      cmd_snapshot_save },
+    { "snapshot status", "FILE", "Verifies a snapshot and says what it holds.\n",
+      cmd_snapshot_status },
+    { "snapshot restore", "FILE --to DATA_DIR --name NAME --peer PEER_ADDR",
+      "Founds another cluster of one node from a snapshot, in a new data directory.\n",
+      cmd_snapshot_restore },
+    { "recover", "DATA_DIR... --to DATA_DIR [--name NAME] [--peer PEER_ADDR] [--accept-loss]",
+      "Offline, when a majority is lost for good: founds a new cluster of one node, in a new data\n"
+      "directory, from that one of DATA_DIR... which has the furthest log, and keeps all of it.\n"
+      "  --accept-loss         do it; without it only says what it would go on from\n"
+      "  --name NAME           of the node (as it was)\n"
+      "  --peer PEER_ADDR      where the others will reach it (as it was)\n",
+      cmd_recover },
     { "fsck", "DATA_DIR...",
       "Offline and read-only: recovers each data directory, verifies its snapshot, applies its\n"
       "log; of several, checks that entries and states agree.  Exit code 8 when one is damaged,\n"
