@@ -126,7 +126,9 @@ def run_case(case):
         for node in cluster.nodes:
             node.kill()
         started = time.monotonic()
-        cluster.start()
+        for node in cluster.nodes:
+            node.start()
+        cluster.wait_leader(SECONDS)
         after = cluster.wait_equal(SECONDS)[0]
         say("all restarted and equal after %.2f s", time.monotonic() - started)
         check(after["refs"] == before["refs"]
