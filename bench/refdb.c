@@ -21,6 +21,7 @@
 #define SMALL_REFS 10 /* of each repository of that shape */
 #define CASES_MAX 32
 #define RATE_DEFAULT 100000
+#define GIT_REFS_MAX 2000000 /* of a repository which git is asked to rewrite; above: computed */
 
 /* What others need for the same refs; 0 = not known here. */
 struct beside {
@@ -167,6 +168,9 @@ static void look_beside(const char *self, const struct ref_set *set, struct besi
     run_beside(self, "refdb_hashmap", set, set->ref_count, b);
     b->packed_bytes = packed_refs_bytes(set, set->ref_count);
     b->formula_bytes = packed_refs_bytes(set, set->refs_per_repository);
+    if (set->refs_per_repository > GIT_REFS_MAX) {
+        return;
+    }
     (void)snprintf(script, sizeof script, "%s/bench/refdb_git.sh",
                    source == NULL ? BENCH_SRCDIR : source);
     run_beside(self, script, set, set->refs_per_repository, b);
@@ -180,9 +184,12 @@ static void print_beside(const struct beside *b, const struct ref_set *set)
            "update, %.0f ns\n                     per ref to list in order, %.0f ms to copy for a "
            "snapshot\n",
            b->map_bytes / refs, b->map_lookup_ns, b->map_update_ns, b->map_list_ns, b->map_copy_ms);
-    printf("                     packed-refs: %.1f bytes per ref; of the first repository git %s "
-           "wrote %.0f bytes, %s\n",
-           b->packed_bytes / refs, b->git, b->git_bytes,
+    printf("                     packed-refs: %.1f bytes per ref", b->packed_bytes / refs);
+    if (b->git_bytes == 0) {
+        printf(", computed\n");
+        return;
+    }
+    printf("; of the first repository git %s wrote %.0f bytes, %s\n", b->git, b->git_bytes,
            b->git_bytes == b->formula_bytes ? "as computed" : "NOT as computed");
     if (b->reftable_bytes > 0) {
         printf("                     reftable: %.1f bytes per ref of the first repository\n",
@@ -196,20 +203,22 @@ static void print_beside(const struct beside *b, const struct ref_set *set)
 
 static void print_table(const struct row *rows, unsigned count)
 {
-    printf("\n| shape | refs | bytes/ref process | structure | packed-refs | hash map | create, "
-           "update, lookup ns | list ns | digest ns | snapshot s, MB | load s | pause ms | memory "
-           "+%% |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    printf(
+        "\n| shape | refs | bytes/ref process | structure | packed-refs | hash map | create, "
+        "update, lookup ns | list ns | digest ns | snapshot CPU s, MB | load CPU s, refs/s | pause "
+        "ms CPU | memory +%% |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (unsigned i = 0; i < count; i++) {
         const struct measured *m = &rows[i].ours;
         const struct beside *b = &rows[i].beside;
         double refs = (double)m->refs;
 
         printf("| %s | %" PRIu64 " | %.1f | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f | %.0f | %.0f | "
-               "%.2f, %.1f | %.2f | %.1f | %.1f |\n",
+               "%.2f, %.1f | %.2f, %.0f | %.1f | %.1f |\n",
                ref_shape_name(rows[i].shape), m->refs, m->process_bytes / refs,
                m->structure_bytes / refs, b->packed_bytes / refs, b->map_bytes / refs, m->create_ns,
-               m->update_ns, m->lookup_ns, m->list_ns, m->digest_ns, m->write_s,
-               m->write_bytes / 1e6, m->load_s, m->pause_wall_ms, m->overhead * 100);
+               m->update_ns, m->lookup_ns, m->list_ns, m->digest_ns, m->write_cpu_s,
+               m->write_bytes / 1e6, m->load_cpu_s, refs / m->load_cpu_s, m->pause_ms,
+               m->overhead * 100);
     }
 }
 

@@ -119,13 +119,14 @@ static double update_many(struct refdb *db, const struct ref_set *set, uint64_t 
                           uint64_t generation)
 {
     struct buffer command = BUFFER_INIT;
+    uint64_t sample = count < SAMPLES ? count : SAMPLES;
     double making = cpu(), both;
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < sample; i++) {
         encode_update(set, ref_set_scattered(set, i), generation, false, &command);
     }
     both = cpu();
-    making = both - making;
+    making = (both - making) * (double)count / (double)sample;
     for (uint64_t i = 0; i < count; i++) {
         encode_update(set, ref_set_scattered(set, i), generation, false, &command);
         apply(db, &command);
