@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine alone, by shape and size of the set of refs, and beside it on the same refs a
- * C++ hash map and git's own files.  [DESIGN 10]
+ * The state machine alone, by shape and size of the set of refs, and beside it on the same refs two
+ * C++ maps and git's own files.  [DESIGN 10]
  *
  *   bench/refdb [--rate N] [SHAPE|all] [REFS ...]     measures (100000 1000000 10000000)
  *   bench/refdb --emit SHAPE REFS                     prints the set: path, ref, oid
@@ -23,9 +23,14 @@
 #define RATE_DEFAULT 100000
 #define GIT_REFS_MAX 2000000 /* of a repository which git is asked to rewrite; above: computed */
 
+/* A container of the C++ library. */
+struct container {
+    double bytes, lookup_ns, update_ns, list_ns, copy_ms;
+};
+
 /* What others need for the same refs; 0 = not known here. */
 struct beside {
-    double map_bytes, map_lookup_ns, map_update_ns, map_list_ns, map_copy_ms;
+    struct container hash, tree;
     double packed_bytes;  /* git's packed-refs of all repositories */
     double git_bytes;     /* the packed-refs git wrote for the first repository ... */
     double formula_bytes; /* ... and what we say of it */
@@ -109,10 +114,12 @@ static void take_word(struct beside *b, const char *word, const char *value)
         const char *word;
         double *to;
     } words[] = {
-        { "map_bytes", &b->map_bytes },           { "map_lookup_ns", &b->map_lookup_ns },
-        { "map_update_ns", &b->map_update_ns },   { "map_list_ns", &b->map_list_ns },
-        { "map_copy_ms", &b->map_copy_ms },       { "packed_bytes", &b->git_bytes },
-        { "reftable_bytes", &b->reftable_bytes },
+        { "hash_bytes", &b->hash.bytes },         { "hash_lookup_ns", &b->hash.lookup_ns },
+        { "hash_update_ns", &b->hash.update_ns }, { "hash_list_ns", &b->hash.list_ns },
+        { "hash_copy_ms", &b->hash.copy_ms },     { "tree_bytes", &b->tree.bytes },
+        { "tree_lookup_ns", &b->tree.lookup_ns }, { "tree_update_ns", &b->tree.update_ns },
+        { "tree_list_ns", &b->tree.list_ns },     { "tree_copy_ms", &b->tree.copy_ms },
+        { "packed_bytes", &b->git_bytes },        { "reftable_bytes", &b->reftable_bytes },
     };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -165,7 +172,8 @@ static void look_beside(const char *self, const struct ref_set *set, struct besi
     const char *source = getenv("RK_SRCDIR");
     char script[512];
 
-    run_beside(self, "refdb_hashmap", set, set->ref_count, b);
+    run_beside(self, "refdb_hashmap hash", set, set->ref_count, b);
+    run_beside(self, "refdb_hashmap tree", set, set->ref_count, b);
     b->packed_bytes = packed_refs_bytes(set, set->ref_count);
     b->formula_bytes = packed_refs_bytes(set, set->refs_per_repository);
     if (set->refs_per_repository > GIT_REFS_MAX) {
@@ -176,15 +184,20 @@ static void look_beside(const char *self, const struct ref_set *set, struct besi
     run_beside(self, script, set, set->refs_per_repository, b);
 }
 
+static void print_container(const char *name, const struct container *c, double refs)
+{
+    printf("  beside: %s: %.1f bytes per ref, %.0f ns lookup, %.0f ns update, %.0f ns per ref to "
+           "list in order, %.0f ms to copy for a snapshot\n",
+           name, c->bytes / refs, c->lookup_ns, c->update_ns, c->list_ns, c->copy_ms);
+}
+
 static void print_beside(const struct beside *b, const struct ref_set *set)
 {
     double refs = (double)set->ref_count;
 
-    printf("  beside             std::unordered_map: %.1f bytes per ref, %.0f ns lookup, %.0f ns "
-           "update, %.0f ns\n                     per ref to list in order, %.0f ms to copy for a "
-           "snapshot\n",
-           b->map_bytes / refs, b->map_lookup_ns, b->map_update_ns, b->map_list_ns, b->map_copy_ms);
-    printf("                     packed-refs: %.1f bytes per ref", b->packed_bytes / refs);
+    print_container("std::unordered_map", &b->hash, refs);
+    print_container("std::map", &b->tree, refs);
+    printf("  beside: packed-refs: %.1f bytes per ref", b->packed_bytes / refs);
     if (b->git_bytes == 0) {
         printf(", computed\n");
         return;
@@ -192,10 +205,10 @@ static void print_beside(const struct beside *b, const struct ref_set *set)
     printf("; of the first repository git %s wrote %.0f bytes, %s\n", b->git, b->git_bytes,
            b->git_bytes == b->formula_bytes ? "as computed" : "NOT as computed");
     if (b->reftable_bytes > 0) {
-        printf("                     reftable: %.1f bytes per ref of the first repository\n",
+        printf("  beside: reftable: %.1f bytes per ref of the first repository\n",
                b->reftable_bytes / (double)set->refs_per_repository);
     } else {
-        printf("                     reftable: git %s has none\n", b->git);
+        printf("  beside: reftable: git %s has none\n", b->git);
     }
 }
 
@@ -203,22 +216,35 @@ static void print_beside(const struct beside *b, const struct ref_set *set)
 
 static void print_table(const struct row *rows, unsigned count)
 {
-    printf(
-        "\n| shape | refs | bytes/ref process | structure | packed-refs | hash map | create, "
-        "update, lookup ns | list ns | digest ns | snapshot CPU s, MB | load CPU s, refs/s | pause "
-        "ms CPU | memory +%% |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    static const char *const columns[] = {
+        "shape",       "refs",      "bytes/ref process", "structure",
+        "packed-refs", "std::map",  "hash map",          "create, update, lookup ns",
+        "list ns",     "digest ns", "write s, MB",       "load s, refs/s",
+        "pause ms",    "memory +%",
+    };
+
+    putchar('\n');
+    for (unsigned i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        printf("| %s ", columns[i]);
+    }
+    printf("|\n");
+    for (unsigned i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        printf("|---");
+    }
+    printf("|\n");
     for (unsigned i = 0; i < count; i++) {
         const struct measured *m = &rows[i].ours;
         const struct beside *b = &rows[i].beside;
         double refs = (double)m->refs;
 
-        printf("| %s | %" PRIu64 " | %.1f | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f | %.0f | %.0f | "
+        printf("| %s | %" PRIu64
+               " | %.1f | %.1f | %.1f | %.1f | %.1f | %.0f, %.0f, %.0f | %.0f | %.0f | "
                "%.2f, %.1f | %.2f, %.0f | %.1f | %.1f |\n",
                ref_shape_name(rows[i].shape), m->refs, m->process_bytes / refs,
-               m->structure_bytes / refs, b->packed_bytes / refs, b->map_bytes / refs, m->create_ns,
-               m->update_ns, m->lookup_ns, m->list_ns, m->digest_ns, m->write_cpu_s,
-               m->write_bytes / 1e6, m->load_cpu_s, refs / m->load_cpu_s, m->pause_ms,
-               m->overhead * 100);
+               m->structure_bytes / refs, b->packed_bytes / refs, b->tree.bytes / refs,
+               b->hash.bytes / refs, m->create_ns, m->update_ns, m->lookup_ns, m->list_ns,
+               m->digest_ns, m->write_cpu_s, m->write_bytes / 1e6, m->load_cpu_s,
+               refs / m->load_cpu_s, m->pause_ms, m->overhead * 100);
     }
 }
 

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The baseline of bench/refdb: the same refs in std::unordered_map, as one would write it first.
-// Reads "path<TAB>ref<TAB>oid" lines, prints a word and a value per line.
+// The baselines of bench/refdb: the same refs in std::unordered_map, as one would write it first, and
+// in std::map, which has an order. refdb_hashmap hash|tree reads "path<TAB>ref<TAB>oid" lines and
+// prints a word and a value per line.
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <map>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
 #include <malloc.h>
+#include <time.h>
 
 namespace {
 
@@ -24,8 +27,9 @@ struct Ref {
     std::uint32_t actor;
 };
 
-using Refs = std::unordered_map<std::string, Ref>;
-using Repositories = std::unordered_map<std::string, Refs>;
+using Hashed = std::unordered_map<std::string, Ref>;
+using Ordered = std::map<std::string, Ref>;
+template <typename Refs> using Repositories = std::unordered_map<std::string, Refs>;
 using Keys = std::vector<std::pair<std::string, std::string>>;
 
 constexpr std::size_t sample_count = 10000;
@@ -33,8 +37,10 @@ constexpr std::size_t rounds = 20;
 
 double now()
 {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 double resident_bytes()
@@ -62,7 +68,7 @@ std::array<unsigned char, 20> oid_of(const std::string &hex)
 }
 
 // Keeps keys from all over the set, so that looking them up misses the caches as it would.
-std::size_t read_all(Repositories &repositories, Keys &keys)
+template <typename Refs> std::size_t read_all(Repositories<Refs> &repositories, Keys &keys)
 {
     std::string line;
     std::size_t count = 0, step = 1;
@@ -87,19 +93,21 @@ std::size_t read_all(Repositories &repositories, Keys &keys)
 }
 
 // In git's order, which a hash map does not have.
-double list_seconds(const Repositories &repositories)
+template <typename Refs> double list_seconds(const Repositories<Refs> &repositories)
 {
     double start = now();
     std::size_t bytes = 0;
 
     for (const auto &repository : repositories) {
-        std::vector<const Refs::value_type *> sorted;
+        std::vector<const typename Refs::value_type *> sorted;
 
         for (const auto &ref : repository.second) {
             sorted.push_back(&ref);
         }
-        std::sort(sorted.begin(), sorted.end(),
-                  [](const auto *a, const auto *b) { return a->first < b->first; });
+        if (!std::is_same<Refs, Ordered>::value) {
+            std::sort(sorted.begin(), sorted.end(),
+                      [](const auto *a, const auto *b) { return a->first < b->first; });
+        }
         for (const auto *ref : sorted) {
             bytes += ref->first.size() + ref->second.oid[0];
         }
@@ -107,26 +115,23 @@ double list_seconds(const Repositories &repositories)
     return bytes == 0 ? 0 : now() - start;
 }
 
-} // namespace
-
-int main()
+template <typename Refs> int measure(const char *name)
 {
-    Repositories repositories;
+    Repositories<Refs> repositories;
     Keys keys;
     double start, copied;
     std::size_t count, seen = 0;
 
-    std::ios::sync_with_stdio(false);
     count = read_all(repositories, keys);
     malloc_trim(0);
-    std::printf("map_bytes %.0f\n", resident_bytes());
+    std::printf("%s_bytes %.0f\n", name, resident_bytes());
     start = now();
     for (std::size_t round = 0; round < rounds; round++) {
         for (const auto &key : keys) {
             seen += repositories.at(key.first).count(key.second);
         }
     }
-    std::printf("map_lookup_ns %.1f\n", (now() - start) / static_cast<double>(seen) * 1e9);
+    std::printf("%s_lookup_ns %.1f\n", name, (now() - start) / static_cast<double>(seen) * 1e9);
     start = now();
     for (std::size_t round = 0; round < rounds; round++) {
         for (const auto &key : keys) {
@@ -136,15 +141,25 @@ int main()
             ref.last_index++;
         }
     }
-    std::printf("map_update_ns %.1f\n", (now() - start) / static_cast<double>(seen) * 1e9);
-    std::printf("map_list_ns %.1f\n", list_seconds(repositories) / static_cast<double>(count) * 1e9);
+    std::printf("%s_update_ns %.1f\n", name, (now() - start) / static_cast<double>(seen) * 1e9);
+    std::printf("%s_list_ns %.1f\n", name,
+                list_seconds(repositories) / static_cast<double>(count) * 1e9);
     start = now();
     {
-        Repositories copy = repositories;
+        Repositories<Refs> copy = repositories;
 
         copied = now() - start;
         seen += copy.size();
     }
-    std::printf("map_copy_ms %.1f\n", copied * 1e3);
+    std::printf("%s_copy_ms %.1f\n", name, copied * 1e3);
     return seen == 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    std::ios::sync_with_stdio(false);
+    return argc == 2 && std::strcmp(argv[1], "tree") == 0 ? measure<Ordered>("tree")
+                                                          : measure<Hashed>("hash");
 }

@@ -56,7 +56,8 @@ def ten_thousand_refs_are_one_entry():
     check(found == ["ABORTED"] * (REFS - 1) + ["CONFLICT"], str(set(found)))
     check(r.call("REF.GET", "t/big.git", names[0]) == A, "nothing changed")
     try:
-        transaction(r, "t/big.git", "ATOMIC", [("refs/x/%d" % i, "ABSENT", A) for i in range(20001)])
+        transaction(r, "t/big.git", "ATOMIC",
+                    [("refs/x/%d" % i, "ABSENT", A) for i in range(20001)])
         check(False, "over the bound")
     except RespError as error:
         check(error.word == "TOOLARGE", str(error))

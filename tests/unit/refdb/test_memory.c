@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The k-th allocation fails, for every k of a life of the state: commands of each kind, a dump while
- * more of them are applied, a load.  A process whose memory ends either says so and aborts, which a
- * cluster survives, or goes on and comes to the same state as one whose memory did not end.
+ * The k-th allocation fails, for every k of a life of the state: commands of each kind, a dump
+ * while more of them are applied, a load.  A process whose memory ends either says so and aborts,
+ * which a cluster survives, or goes on and comes to the same state as one whose memory did not end.
  *
  * The linker leads the allocations of our own code here.
  */
