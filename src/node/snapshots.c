@@ -243,6 +243,37 @@ static void loading_run(void *job, const struct worker *w)
     }
 }
 
+/* ---- Letting go of a state: of ten million refs that takes a second, which is the worker's ---- */
+
+struct leaving {
+    struct refdb *refdb;
+};
+
+static void leaving_run(void *job, const struct worker *w)
+{
+    struct leaving *l = job;
+
+    (void)w;
+    refdb_free(l->refdb);
+    l->refdb = NULL;
+}
+
+static void leaving_done(void *job)
+{
+    struct leaving *l = job;
+
+    refdb_free(l->refdb); /* the node stops: nobody ran it */
+    heap_free(l);
+}
+
+static void let_go(struct node *n, struct refdb *refdb)
+{
+    struct leaving *l = heap_new(struct leaving);
+
+    l->refdb = refdb;
+    worker_submit(n->worker, leaving_run, leaving_done, l);
+}
+
 static void loading_done(void *job)
 {
     struct loading *l = job;
@@ -264,7 +295,7 @@ static void loading_done(void *job)
         event.u.snapshot_received.membership_index = l->meta.membership_index;
         driver_step(n, &event);
         if (!n->snapshots.is_installing) { /* not needed after all */
-            refdb_free(n->snapshots.loaded);
+            let_go(n, n->snapshots.loaded);
             n->snapshots.loaded = NULL;
         }
     }
@@ -308,7 +339,7 @@ void snapshots_installed(struct node *n)
     INVARIANT(s->is_installing && s->loaded != NULL);
     INVARIANT(!s->is_taking); /* the worker runs one job at a time, and this one came later */
     proposals_skipped(n, s->loaded_meta.last_index);
-    refdb_free(n->refdb);
+    let_go(n, n->refdb);
     n->refdb = s->loaded;
     events_reset(n->events, refdb_applied_index(n->refdb)); /* what lies before was never seen */
     s->loaded = NULL;
