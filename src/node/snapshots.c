@@ -243,7 +243,7 @@ static void loading_run(void *job, const struct worker *w)
     }
 }
 
-/* ---- Letting go of a state: of ten million refs that takes a second, which is the worker's ---- */
+/* ---- Letting go of a state: of ten million refs that takes a second, so the worker does ---- */
 
 struct leaving {
     struct refdb *refdb;

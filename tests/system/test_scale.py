@@ -44,6 +44,12 @@ def resident(node):
     return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
 
 
+def cpu_seconds(node):
+    with open("/proc/%d/stat" % node.pid()) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def newest_snapshot(node):
     files = [os.path.join(node.data_dir, f) for f in os.listdir(node.data_dir)
              if re.fullmatch(r"raft-snapshot-.*\.dat", f)]
@@ -113,13 +119,15 @@ def run_case(case):
             say("%s: %.0f MiB resident, %.1f bytes per ref; %.0f MiB at the most", node.name,
                 now / 2**20, now / refs, most / 2**20)
         for node in cluster.nodes:
-            say("%s: snapshot in %.2f s", node.name, take_snapshot(node))
+            used = cpu_seconds(node)
+            say("%s: snapshot in %.2f s (CPU %.2f)", node.name, take_snapshot(node),
+                cpu_seconds(node) - used)
         # One after the other, a leader being there: from its snapshot.
         node = cluster.followers()[0]
         check(node.stop(60) == 0, "a clean stop")
         took = restart(node, before["applied_index"])
-        say("%s: ready %.2f s after its start, %.1f bytes per ref", node.name, took,
-            resident(node)[0] / refs)
+        say("%s: ready %.2f s after its start (CPU %.2f), %.1f bytes per ref", node.name, took,
+            cpu_seconds(node), resident(node)[0] / refs)
         compare_with_capacity(projected, node, took)
         compare_with_capacity(capacity(cluster, node)[0], node, took)
         # All at once and by force.
@@ -130,7 +138,8 @@ def run_case(case):
             node.start()
         cluster.wait_leader(SECONDS)
         after = cluster.wait_equal(SECONDS)[0]
-        say("all restarted and equal after %.2f s", time.monotonic() - started)
+        say("all restarted and equal after %.2f s (CPU %s)", time.monotonic() - started,
+            ", ".join("%.2f" % cpu_seconds(n) for n in cluster.nodes))
         check(after["refs"] == before["refs"]
               and after["repositories"] == before["repositories"], "%s %s" % (before, after))
         for node in cluster.nodes:
