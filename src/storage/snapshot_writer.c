@@ -9,7 +9,7 @@
 #include "storage/storage_internal.h"
 
 /* Object ids do not shrink, and trying costs ten times what writing them does.  When a block saved
- * less than a fourth, so many behind it are kept raw untried: a rule of the bytes alone. */
+ * less than half, so many behind it are kept raw untried: a rule of the bytes alone. */
 #define BLOCKS_UNTRIED 7
 
 struct snapshot_writer {
@@ -149,7 +149,7 @@ static void compress_block(struct snapshot_writer *w)
         w->untried--;
     } else {
         size = deflate_block(w, head + SNAPSHOT_BLOCK_HEAD_BYTES);
-        w->untried = size == 0 || size > w->raw.size / 4 * 3 ? BLOCKS_UNTRIED : 0;
+        w->untried = size == 0 || size > w->raw.size / 2 ? BLOCKS_UNTRIED : 0;
     }
     if (size == 0) {
         size = w->raw.size;
