@@ -186,6 +186,9 @@ static void look_beside(const char *self, const struct ref_set *set, struct besi
 
 static void print_container(const char *name, const struct container *c, double refs)
 {
+    if (c->bytes == 0) {
+        return; /* it did not run, and said so */
+    }
     printf("  beside: %s: %.1f bytes per ref, %.0f ns lookup, %.0f ns update, %.0f ns per ref to "
            "list in order, %.0f ms to copy for a snapshot\n",
            name, c->bytes / refs, c->lookup_ns, c->update_ns, c->list_ns, c->copy_ms);
