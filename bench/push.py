@@ -36,23 +36,23 @@ def main():
         with open(token, "w") as f:
             f.write("secret of the bench\n")
         for name in ("s1", "s2"):
-            storages.append(Storage(cluster, name, ("--listen", "127.0.0.1:0", "--token-file",
-                                                    token)))
+            storages.append(Storage(cluster, name, token=token))
             storages[-1].start()
         repo = Repo(cluster, "bench/sync0.git", storages[:1])
         sync = Repo(cluster, "bench/sync1.git", storages)
-        sync.wait_for_agents(1, token)
+        sync.push("main")
+        sync.wait_complete()
+        sync.set_sync_replicas(1, token)
         plain = os.path.join(cluster.directory, "plain.git")
         git(cluster.directory, "init", "-q", "--bare", plain)
-        work = repo.work
+        work = sync.work
         targets = [("plain", plain), ("sync 0", repo.primary.place(repo.path)),
                    ("sync 1", sync.primary.place(sync.path))]
         for name, place in targets:
             git(work, "push", "-q", place, "main")
-        sync.wait_complete()
         one = {name: [] for name, _ in targets}
         for i in range(PUSHES):
-            repo.commit()
+            sync.commit()
             for name, place in targets:
                 one[name].append(timed(work, place, "main"))
         medians = {name: 1000 * statistics.median(one[name]) for name in one}

@@ -18,11 +18,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "cli/cli.h"
 #include "cli/copy.h"
 
 #define AGENT_NODES_MAX 16
 #define AGENT_FOLDER ".refkeeper" /* below the root: the mark, what was held, where events go on */
+
+/* refs/refkeeper/pin/SECONDS-PUSH/n: values whose push is not decided yet, or has not landed. */
+#define AGENT_PINS COPY_OWN_PREFIX "pin/"
 
 enum copy_look {
     COPY_THERE,
@@ -37,6 +41,7 @@ struct agent_copy {
     char *path;
     uint64_t id;
     uint8_t digest[COPY_DIGEST_BYTES];
+    uint64_t index; /* the repository's last one when it was compared */
     bool has_digest;
     bool is_complete;                 /* its digest was the cluster's when it was compared */
     bool is_held;                     /* was complete once: an absent one is lost, not new */
@@ -56,6 +61,7 @@ struct agent_copy {
 struct agent_node {
     struct agent *agent;
     char *endpoint;
+    uint64_t applied_index;    /* what was compared later is not told yet */
     uint64_t generation;       /* of its reports; 0 = not asked yet */
     bool is_telling;           /* a request is under way */
     size_t reported;           /* in agent.reports: those before it were told */
@@ -71,7 +77,9 @@ struct agent {
     uint64_t workers;
     int64_t rescan_ms;
     int64_t patience_ms; /* a push that takes longer than this between decision and disk died */
-    const char *listen, *token_file, *advertise; /* agent_receive.c */
+    struct buffer token; /* agent_wire.h */
+    int listener;        /* -1 = no packs are taken */
+    size_t deliveries;   /* under way */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* broadcast on every change of what follows */
@@ -122,6 +130,11 @@ void *agent_receiver(void *agent);
 
 /* Reads events for ever.  Returns the exit code of a quarantine or a failure. */
 int agent_follow(struct agent *a);
+
+/* agent_receive.c: a listening socket; -1 after saying why not. */
+int agent_listen(const char *address, struct errmsg *why);
+/* agent_pins.c: drops the pins of pushes that have landed, or cannot any more.  Without the lock. */
+void agent_drop_pins(const struct agent *a, const char *git_dir);
 
 /* agent_scan.c: everything the cluster says is here against the disk.  0, or the exit code. */
 int agent_scan(struct agent *a, struct rk_client *client);

@@ -31,9 +31,23 @@ struct batch {
     size_t count;
 };
 
-static void take(struct batch *b, struct agent_copy *copy)
+static void put_again(struct agent_node *n, struct agent_copy *copy)
+{
+    if (n->again_count == n->again_capacity) {
+        n->again_capacity = n->again_capacity == 0 ? 64 : 2 * n->again_capacity;
+        n->again = heap_grow(n->again, n->again_capacity * sizeof(*n->again));
+    }
+    n->again[n->again_count++] = copy;
+}
+
+/* A node that has not applied what the copy was compared with would judge it by older refs. */
+static void take(struct agent_node *n, struct batch *b, struct agent_copy *copy)
 {
     if (!copy->has_digest || copy->is_gone) {
+        return;
+    }
+    if (copy->index > n->applied_index) {
+        put_again(n, copy);
         return;
     }
     b->copies[b->count] = copy;
@@ -43,30 +57,24 @@ static void take(struct batch *b, struct agent_copy *copy)
     b->count++;
 }
 
-/* Under the lock: new ones first, then those the node was behind on, then all once more. */
+/* Under the lock: those the node was behind on, the new ones, then all once more. */
 static void gather(struct agent_node *n, struct batch *b)
 {
     struct agent *a = n->agent;
 
     b->count = 0;
-    while (n->reported < a->report_count && b->count < REPORTS_AT_ONCE) {
-        take(b, a->reports[n->reported++]);
+    for (size_t left = n->again_count; left > 0 && b->count < REPORTS_AT_ONCE; left--) {
+        struct agent_copy *copy = n->again[0];
+
+        memmove(n->again, n->again + 1, --n->again_count * sizeof(*n->again));
+        take(n, b, copy);
     }
-    while (n->again_count > 0 && b->count < REPORTS_AT_ONCE) {
-        take(b, n->again[--n->again_count]);
+    while (n->reported < a->report_count && b->count < REPORTS_AT_ONCE) {
+        take(n, b, a->reports[n->reported++]);
     }
     while (n->walked < a->count && b->count < REPORTS_AT_ONCE) {
-        take(b, a->copies[n->walked++]);
+        take(n, b, a->copies[n->walked++]);
     }
-}
-
-static void put_again(struct agent_node *n, struct agent_copy *copy)
-{
-    if (n->again_count == n->again_capacity) {
-        n->again_capacity = n->again_capacity == 0 ? 64 : 2 * n->again_capacity;
-        n->again = heap_grow(n->again, n->again_capacity * sizeof(*n->again));
-    }
-    n->again[n->again_count++] = copy;
 }
 
 static bool is_word(const struct rk_reply *reply, const char *word)
@@ -118,6 +126,7 @@ static bool look_at_node(struct agent_node *n, struct rk_client *client)
         return false;
     }
     generation = rk_reply_get_number(map, "reports_generation");
+    n->applied_index = rk_reply_get_number(map, "applied_index");
     rk_reply_free(map);
     if (generation != n->generation) {
         pthread_mutex_lock(&n->agent->lock);

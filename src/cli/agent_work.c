@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/heap.h"
 #include "cli/agent.h"
@@ -343,6 +344,7 @@ static void note(struct job *j)
                   memcmp(copy->digest, j->state.digest, sizeof copy->digest) != 0;
 
     copy->id = id;
+    copy->index = rk_reply_get_number(j->map, "last_index");
     memcpy(copy->digest, j->state.digest, sizeof copy->digest);
     copy->has_digest = true;
     copy->is_complete = j->is_complete;
@@ -451,6 +453,9 @@ void *agent_worker(void *agent)
             look(&j);
         } else {
             run(&j);
+        }
+        if (!is_look && j.is_complete && a->listener >= 0 && access(j.git_dir, F_OK) == 0) {
+            agent_drop_pins(a, j.git_dir);
         }
         pthread_mutex_lock(&a->lock);
         if (is_look) {

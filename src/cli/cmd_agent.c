@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "cli/agent.h"
+#include "cli/agent_wire.h"
 #include "cli/verbs.h"
 
 #define WORKERS_DEFAULT 4
@@ -20,6 +21,25 @@ static void start(void *(*run)(void *), void *context)
 
     INVARIANT(rc == 0);
     (void)pthread_detach(thread);
+}
+
+/* Packs of undecided pushes are taken only from who has the token. */
+static int open_listener(struct agent *a, const char *address, const char *token_file)
+{
+    struct errmsg why = ERRMSG_INIT;
+
+    a->listener = -1;
+    if (address == NULL) {
+        return 0;
+    }
+    if (token_file == NULL) {
+        return cli_usage_error(a->cli, "--listen needs --token-file");
+    }
+    if (agent_token_read(token_file, &a->token, &why) != RK_OK) {
+        return cli_fail_text(a->cli, RK_CONFIG, "%s", why.text);
+    }
+    a->listener = agent_listen(address, &why);
+    return a->listener >= 0 ? 0 : cli_fail_text(a->cli, RK_IO, "%s", why.text);
 }
 
 /* "a:1,b:2" -> one node each. */
@@ -50,17 +70,22 @@ static void start_threads(struct agent *a)
     for (size_t i = 0; i < a->node_count; i++) {
         start(agent_reporter, &a->nodes[i]);
     }
+    if (a->listener >= 0) {
+        start(agent_receiver, a);
+    }
 }
 
 int cmd_agent(struct cli *cli, int argc, char **argv)
 {
     static struct agent a; /* threads have it until the process ends */
     char *storage = NULL, *root = NULL, *fetch_url = NULL;
+    char *listen = NULL, *token_file = NULL;
     bool is_init = false, is_lifted = false;
     const struct flag flags[] = {
         { "storage", FLAG_TEXT, &storage },        { "root", FLAG_TEXT, &root },
         { "fetch-url", FLAG_TEXT, &fetch_url },    { "workers", FLAG_NUMBER, &a.workers },
         { "rescan", FLAG_DURATION, &a.rescan_ms }, { "patience", FLAG_DURATION, &a.patience_ms },
+        { "listen", FLAG_TEXT, &listen },          { "token-file", FLAG_TEXT, &token_file },
         { "init", FLAG_BOOL, &is_init },           { "lift-quarantine", FLAG_BOOL, &is_lifted },
     };
     int code;
@@ -84,6 +109,7 @@ int cmd_agent(struct cli *cli, int argc, char **argv)
     (void)cli_actor(cli);
     split_endpoints(&a, cli->endpoints);
     code = agent_state_open(&a, is_init, is_lifted);
+    code = code != 0 ? code : open_listener(&a, listen, token_file);
     if (code != 0) {
         return code;
     }

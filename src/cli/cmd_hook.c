@@ -173,6 +173,9 @@ static void decide(struct hook_push *push)
     }
     hook_check_policy(push);
     if (hook_has_state(push, HOOK_ASKED)) {
+        hook_sync(push);
+    }
+    if (hook_has_state(push, HOOK_ASKED)) {
         (void)hook_journal_write(push);
         hook_decide(push);
     }

@@ -5,6 +5,7 @@
  *   read the conversation -> hook_setup    who and where: repository, storage, epoch, cluster
  *                         -> hook_policy   what git itself would refuse
  *                         -> hook_journal  a note of what is about to be done
+ *                         -> hook_sync     the objects on replicas, if they shall be there first
  *                         -> hook_decide   the cluster: compare-and-swap of every ref
  *                         -> hook_apply    the disk, with old values; or take the decision back
  *                         -> answer ok or ng per ref
@@ -65,6 +66,8 @@ struct hook_push {
 /* Who and where.  False: every ref was refused. */
 bool hook_setup(struct hook_push *push);
 void hook_check_policy(struct hook_push *push);
+/* With refkeeper.syncReplicas = N: the objects are on N replicas, or all is refused. */
+void hook_sync(struct hook_push *push);
 void hook_decide(struct hook_push *push);
 void hook_apply(struct hook_push *push);
 

@@ -81,7 +81,12 @@ static int spawn(const struct process *p, int in, int out, int err, pid_t *ret_p
 /* Opens what is needed.  The input is a socket, so that a reader gone early raises no signal. */
 static int open_streams(const struct process *p, int in[2], int out[2], int err[2])
 {
-    if (p->input.size > 0) {
+    if (p->has_input_fd) {
+        in[0] = fcntl(p->input_fd, F_DUPFD_CLOEXEC, 0);
+        if (in[0] < 0) {
+            return errno;
+        }
+    } else if (p->input.size > 0) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) {
             return errno;
         }
@@ -91,7 +96,12 @@ static int open_streams(const struct process *p, int in[2], int out[2], int err[
             return errno;
         }
     }
-    if (!p->joins_output && pipe2(out, O_CLOEXEC) != 0) {
+    if (p->has_output_fd) {
+        out[1] = fcntl(p->output_fd, F_DUPFD_CLOEXEC, 0);
+        if (out[1] < 0) {
+            return errno;
+        }
+    } else if (!p->joins_output && pipe2(out, O_CLOEXEC) != 0) {
         return errno;
     }
     if (!p->keeps_error && pipe2(err, O_CLOEXEC) != 0) {

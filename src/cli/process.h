@@ -13,9 +13,11 @@ struct process {
     const char *const *argv;        /* NULL at the end; argv[0] is looked up in PATH */
     const char *const *environment; /* NAME=VALUE added to ours, NULL at the end; may be NULL */
     struct slice input;             /* its stdin; empty = /dev/null */
-    bool keeps_error;               /* stderr goes where ours goes, else into `error` */
-    bool joins_output;              /* stdout goes to our stderr, too, for people to read */
-    int64_t deadline_ms;            /* monotonic; past it the process is killed */
+    bool has_input_fd, has_output_fd;
+    int input_fd, output_fd; /* instead of `input` and `output`; they stay open here */
+    bool keeps_error;        /* stderr goes where ours goes, else into `error` */
+    bool joins_output;       /* stdout goes to our stderr, too, for people to read */
+    int64_t deadline_ms;     /* monotonic; past it the process is killed */
     /* results; released by the caller */
     struct buffer output, error;
     int exit_code; /* 128 + n when a signal ended it */

@@ -131,7 +131,9 @@ const struct verb cli_verbs[] = {
       "  --no-id               do not ask the cluster for the repository's id\n"
       "  --keep-hooks          leave hooks of other origin as they are, instead of refusing\n",
       cmd_hook_install },
-    { "agent", "--storage S --root DIR [--init] [--fetch-url URL] [--workers N] [--rescan D]",
+    { "agent",
+      "--storage S --root DIR [--init] [--fetch-url URL] [--workers N] [--rescan D]"
+      " [--listen H:P --token-file F]",
       "Runs beside git on a storage: brings its copies below DIR to what the cluster decided, and\n"
       "tells every node of --endpoints what it holds.\n"
       "  --init                marks DIR as the root of a new storage\n"
@@ -140,6 +142,8 @@ const struct verb cli_verbs[] = {
       "  --workers N           copies worked on at a time (4)\n"
       "  --rescan D            all copies are looked at that often (60m)\n"
       "  --patience D          a primary's copy that lacks a decision for so long gets it (25s)\n"
+      "  --listen H:P          takes packs of pushes that are to be on replicas before they are\n"
+      "                        decided (refkeeper.syncReplicas), from who has the --token-file\n"
       "  --lift-quarantine     goes on after a person looked why copies were lost\n",
       cmd_agent },
     { "drain", "STORAGE [--dry-run] [--wait D] | --watch [--after D]",

@@ -5,16 +5,19 @@ import shutil
 import subprocess
 
 import githttp
-from cluster import CLI, check, die_with_parent, flat_map, wait_until
+from cluster import CLI, check, die_with_parent, flat_map, free_ports, wait_until
 from served import ENV, git
 
 
 class Storage:
     """One of them: a folder, a web server, an agent."""
 
-    def __init__(self, cluster, name, options=()):
+    def __init__(self, cluster, name, options=(), token=None):
         self.cluster, self.name = cluster, name
         self.options = list(options)
+        if token is not None:  # it takes packs of undecided pushes
+            self.agent = "127.0.0.1:%d" % free_ports(1)[0]
+            self.options += ["--listen", self.agent, "--token-file", token]
         self.root = os.path.join(cluster.directory, "storage-" + name)
         self.log_path = self.root + ".log"
         os.makedirs(self.root)
@@ -100,6 +103,15 @@ class Repo:
         git(cluster.directory, "init", "-q", "-b", "main", self.work)
         git(self.work, "remote", "add", "o", self.primary.server.url + "/" + path)
         self.commit()
+
+    def set_sync_replicas(self, count, token):
+        """On every copy: each may become the primary."""
+        agents = ",".join("%s=%s" % (s.name, s.agent) for s in self.storages)
+        for s in self.storages:
+            wait_until(lambda: os.path.exists(s.place(self.path)), 30, "a copy on " + s.name)
+            for key, value in (("syncReplicas", str(count)), ("agents", agents),
+                               ("agentTokenFile", token)):
+                git(s.place(self.path), "config", "refkeeper." + key, value)
 
     def commit(self):
         name = os.path.join(self.work, "file")
