@@ -133,7 +133,7 @@ int agent_follow(struct agent *a);
 
 /* agent_receive.c: a listening socket; -1 after saying why not. */
 int agent_listen(const char *address, struct errmsg *why);
-/* agent_pins.c: drops the pins of pushes that have landed, or cannot any more.  Without the lock. */
+/* agent_pins.c: drops the pins of pushes that landed, or cannot any more.  Without the lock. */
 void agent_drop_pins(const struct agent *a, const char *git_dir);
 
 /* agent_scan.c: everything the cluster says is here against the disk.  0, or the exit code. */
