@@ -86,6 +86,13 @@
 #define EVENTS_BYTES_DEFAULT (64 * MIB)         /* of events kept; the oldest go, see events.h */
 #define INDEX_SYNC_INTERVAL_MS 50               /* index records are durable by then [DESIGN 4] */
 #define CHECKPOINT_INTERVAL_MS 1000
+#define SPACE_CHECK_INTERVAL_MS 1000            /* the reserve is looked after */
+#define RESERVE_BYTES_MIN (2 * MIB)             /* beside one snapshot and one compacted log */
+#define RESERVE_RELEASED_MS 10000               /* compaction may use it so long */
+#define LOG_AHEAD_BYTES_MIN (4 * MIB)           /* allocated behind the log's end; fewer that
+                                                   cannot be had = the node is short of space */
+#define SHORT_SNAPSHOT_INTERVAL_MS 5000         /* short of space: a snapshot to cut the log */
+#define APPEND_RETRY_MS 100                     /* no space for an entry: tried again */
 
 #define REPLICA_REPORTS_MAX (4 * 1024 * 1024) /* (repository, storage); one more forgets all */
 #define STORAGE_HEARD_MS 10000           /* without a word for this long: no reads are sent there */

@@ -138,8 +138,10 @@ struct raft_event driver_event(const struct node *n, enum raft_event_type type)
 void driver_step(struct node *n, const struct raft_event *event)
 {
     struct raft_effects *e = &n->effects;
+    struct raft_event now = *event;
 
-    raft_step(n->raft, event, e);
+    now.is_disk_full = storage_is_short_of_space(n->storage);
+    raft_step(n->raft, &now, e);
     if (e->halt != NULL) {
         node_halt(n, 1, "the log contradicts the cluster's: %s", e->halt);
         return;

@@ -114,6 +114,9 @@ static void on_written(void *context, const struct writer_report *report)
     if (report->compacted_first_index != 0) {
         snapshots_compacted(n, report->compacted_first_index);
     }
+    if (report->is_compaction_done) {
+        compaction_finished(n, report);
+    }
 }
 
 /* ---- Turns ---- */

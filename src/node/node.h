@@ -190,6 +190,8 @@ struct node_status {
     uint64_t snapshot_received_bytes_total, snapshot_duplicate_bytes_total;
     uint64_t snapshot_resumed_bytes_total;
     uint64_t disk_free_bytes;
+    bool is_disk_full;                  /* short of space: no new writes if a majority is */
+    bool is_repairing;                  /* damaged entries are being fetched again */
     struct node_histogram sync, commit; /* fdatasync; proposal to apply */
     bool is_ready; /* recovered, knows a leader, applied what was committed when it learned it */
     bool is_stopping;

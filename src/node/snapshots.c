@@ -61,20 +61,6 @@ static void taking_run(void *job, const struct worker *w)
     }
 }
 
-/* Never beyond the older of the two snapshots kept, and with a tail for slow followers. */
-static raft_index compaction_index(const struct node *n)
-{
-    const struct snapshots *s = &n->snapshots;
-    raft_index tail = s->last_index > n->options.trailing_entries
-                          ? s->last_index - n->options.trailing_entries
-                          : 0;
-
-    raft_index limit = raft_compaction_limit(n->raft);
-
-    tail = tail < s->older_index ? tail : s->older_index;
-    return (tail < limit ? tail : limit) + 1;
-}
-
 /* Which entries and which snapshot there are to send from now on. */
 static void tell_core(struct node *n)
 {
@@ -112,11 +98,10 @@ static void taking_done(void *job)
                  s->last_term);
         if (!n->is_stopped) {
             tell_core(n);
-            if (compaction_index(n) > n->log_first_index) {
-                writer_compact(n->writer, compaction_index(n));
-            }
+            compaction_start(n);
         }
     } else if (t->status != RK_STOPPED) {
+        s->applied_bytes++; /* due again, by the timer */
         node_log(n, NODE_LOG_ERROR, "snapshot at %" PRIu64 " failed: %s", t->meta.last_index,
                  t->why.text);
     }
@@ -149,6 +134,9 @@ bool snapshots_take(struct node *n)
     t->state_bytes = state_bytes(n);
     t->view = refdb_freeze(n->refdb);
     s->is_taking = true;
+    if (storage_is_short_of_space(n->storage)) {
+        writer_release_reserve(n->writer);
+    }
     s->applied_bytes = 0;
     worker_submit(n->worker, taking_run, taking_done, t);
     return true;
@@ -157,14 +145,17 @@ bool snapshots_take(struct node *n)
 static bool is_due(const struct node *n)
 {
     const struct snapshots *s = &n->snapshots;
+    time_ms interval_ms = n->options.snapshot_interval_ms;
 
     if (snapshots_is_sending(n) &&
         s->applied_bytes < POSTPONED_COMPACTIONS * n->options.log_compact_bytes) {
         return false; /* it could not cut the log, and might replace what is being sent */
     }
-    return s->applied_bytes > 0 &&
-           (s->applied_bytes >= n->options.log_compact_bytes ||
-            clock_monotonic_ms() - s->taken_ms >= n->options.snapshot_interval_ms);
+    if (storage_is_short_of_space(n->storage)) {
+        interval_ms = SHORT_SNAPSHOT_INTERVAL_MS;
+    }
+    return s->applied_bytes > 0 && (s->applied_bytes >= n->options.log_compact_bytes ||
+                                    clock_monotonic_ms() - s->taken_ms >= interval_ms);
 }
 
 void snapshots_turn(struct node *n)
@@ -172,6 +163,7 @@ void snapshots_turn(struct node *n)
     if (is_due(n)) {
         (void)snapshots_take(n); /* false: one is on its way, and it will be due again */
     }
+    compaction_turn(n);
     snapshots_send_turn(n);
 }
 
@@ -369,4 +361,5 @@ void snapshots_release(struct node *n)
     snapshots_receive_release(n);
     refdb_free(n->snapshots.loaded);
     n->snapshots.loaded = NULL;
+    compaction_release(n);
 }

@@ -20,6 +20,8 @@
 struct node;
 struct refdb;
 struct refdb_view;
+struct storage_compaction;
+struct writer_report;
 
 struct snapshots {
     raft_index last_index; /* newest durable one; 0 = none */
@@ -30,6 +32,9 @@ struct snapshots {
     time_ms taken_ms;          /* when the newest was taken, or the node started */
     uint64_t applied_bytes;    /* since then */
     bool is_taking;
+    bool is_compacting;                    /* copied, or finished by the writer */
+    struct storage_compaction *compaction; /* copied; NULL = none */
+    time_ms compaction_ms;                 /* when the newest began */
     struct snapshot_transfer transfer;
 
     bool is_loading;      /* on the worker */
@@ -51,6 +56,14 @@ bool snapshots_take(struct node *n);
 
 /* The writer has cut the log's front. */
 void snapshots_compacted(struct node *n, raft_index first_index);
+
+/* Where the log may begin. */
+raft_index compaction_index(const struct node *n);
+/* Cuts the log's front as far as it may be, unless that is being done. */
+void compaction_start(struct node *n);
+void compaction_turn(struct node *n);
+void compaction_finished(struct node *n, const struct writer_report *report);
+void compaction_release(struct node *n);
 
 /* The core has decided to install what was loaded. */
 void snapshots_install(struct node *n, raft_index last_index, raft_term last_term,

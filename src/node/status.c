@@ -80,6 +80,8 @@ void node_get_status(const struct node *n, struct node_status *ret_status)
         .snapshot_received_bytes_total = n->snapshots.transfer.received_bytes_total,
         .snapshot_duplicate_bytes_total = n->snapshots.transfer.duplicate_bytes_total,
         .snapshot_resumed_bytes_total = n->snapshots.transfer.resumed_bytes_total,
+        .is_disk_full = storage_is_short_of_space(n->storage),
+        .is_repairing = raft_is_repairing(n->raft),
         .sync = n->sync,
         .commit = n->commit,
         .is_stopping = n->is_stopping,

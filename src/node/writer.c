@@ -19,6 +19,7 @@ enum order_type {
     ORDER_TRUNCATE,
     ORDER_APPEND,
     ORDER_COMPACT,
+    ORDER_RELEASE_RESERVE,
     ORDER_INSTALL,
 };
 
@@ -31,7 +32,8 @@ struct order {
             uint64_t generation;
         } save_state;
         struct batch *append;
-        raft_index index; /* truncate, compact */
+        raft_index index; /* truncate */
+        struct storage_compaction *compaction;
         struct {
             raft_index last_index;
             raft_term last_term;
@@ -56,6 +58,8 @@ struct writer {
     bool is_asleep;                  /* under the lock */
     atomic_bool has_orders;          /* a hint for the spinning thread */
     bool has_failed;                 /* the thread's own: nothing more is carried out */
+    struct order_list pending;       /* the thread's own: taken, not carried out yet */
+    bool is_full;                    /* the thread's own: no space for the first of them */
     _Atomic uint64_t backlog_bytes;
     time_ms queued_ms;         /* under the lock: of the first order in the queue */
     _Atomic time_ms oldest_ms; /* since when an order waits or is in hand; 0 = none */
@@ -103,9 +107,14 @@ void writer_append(struct writer *w, struct batch *b)
     atomic_fetch_add(&w->backlog_bytes, b->bytes.size);
 }
 
-void writer_compact(struct writer *w, raft_index first_index)
+void writer_compact(struct writer *w, struct storage_compaction *compaction)
 {
-    order_new(w, ORDER_COMPACT)->u.index = first_index;
+    order_new(w, ORDER_COMPACT)->u.compaction = compaction;
+}
+
+void writer_release_reserve(struct writer *w)
+{
+    (void)order_new(w, ORDER_RELEASE_RESERVE);
 }
 
 void writer_install(struct writer *w, raft_index last_index, raft_term last_term, bool keeps_suffix)
@@ -166,32 +175,62 @@ static void order_free(struct order *o)
     heap_free(o);
 }
 
-/* Appends the run of ORDER_APPEND at the head of the list and syncs once. */
-static enum rk_status carry_out_appends(struct writer *w, struct order **list,
-                                        struct writer_report *done, struct errmsg *why)
+/* Takes the first order off the pending ones. */
+static void drop_first(struct writer *w)
+{
+    struct order *o = w->pending.first;
+
+    w->pending.first = o->next;
+    if (o->next == NULL) {
+        w->pending.end = &w->pending.first;
+    }
+    order_free(o);
+}
+
+/* Appends the run of ORDER_APPEND at the head and syncs once.  Is there no space for the next
+ * one, it stays; what was appended before it counts. */
+static enum rk_status carry_out_appends(struct writer *w, struct writer_report *done,
+                                        struct errmsg *why)
 {
     enum rk_status status = RK_OK;
     uint64_t bytes = 0;
-    int64_t started_us;
+    int64_t started_us = clock_monotonic_us();
 
-    while (*list != NULL && (*list)->type == ORDER_APPEND && status == RK_OK) {
-        struct order *o = *list;
-        struct batch *b = o->u.append;
+    while (w->pending.first != NULL && w->pending.first->type == ORDER_APPEND) {
+        struct batch *b = w->pending.first->u.append;
 
         status = storage_append(w->storage, buffer_slice(&b->bytes), b->records, b->count, why);
+        if (status != RK_OK) {
+            break;
+        }
         done->last_term = b->records[b->count - 1].term;
         done->last_index = b->last_index;
         bytes += b->bytes.size;
-        *list = o->next;
-        order_free(o);
+        drop_first(w);
     }
-    if (status == RK_OK) {
+    w->is_full = status == RK_NOSPACE;
+    if ((status == RK_OK || w->is_full) && done->last_index != 0) {
         started_us = clock_monotonic_us();
         status = storage_sync(w->storage, why);
         done->sync_us[0] = clock_monotonic_us() - started_us;
         done->sync_count = 1;
     }
     atomic_fetch_sub(&w->backlog_bytes, bytes);
+    return status == RK_NOSPACE ? RK_OK : status;
+}
+
+/* The log as it was will do as well, but for a disk that fails. */
+static enum rk_status carry_out_compaction(struct writer *w, struct storage_compaction *compaction,
+                                           struct writer_report *done, struct errmsg *why)
+{
+    enum rk_status status = storage_compaction_finish(compaction, why);
+
+    done->is_compaction_done = true;
+    done->compacted_first_index = storage_first_index(w->storage);
+    if (status == RK_NOSPACE || status == RK_NOT_FOUND) {
+        done->compaction_why = *why;
+        return RK_OK;
+    }
     return status;
 }
 
@@ -208,9 +247,10 @@ static enum rk_status carry_out_one(struct writer *w, struct order *o, struct wr
     case ORDER_TRUNCATE:
         return storage_truncate(w->storage, o->u.index, why);
     case ORDER_COMPACT:
-        status = storage_compact(w->storage, o->u.index, why);
-        done->compacted_first_index = storage_first_index(w->storage);
-        return status;
+        return carry_out_compaction(w, o->u.compaction, done, why);
+    case ORDER_RELEASE_RESERVE:
+        storage_release_reserve(w->storage, clock_monotonic_ms());
+        return RK_OK;
     case ORDER_INSTALL:
         status = storage_install(w->storage, o->u.install.last_index, o->u.install.last_term,
                                  o->u.install.keeps_suffix, why);
@@ -239,6 +279,10 @@ static void tell_loop(struct writer *w, const struct writer_report *done)
     if (done->compacted_first_index != 0) {
         r->compacted_first_index = done->compacted_first_index;
     }
+    if (done->is_compaction_done) {
+        r->is_compaction_done = true;
+        r->compaction_why = done->compaction_why;
+    }
     r->is_installed |= done->is_installed;
     if (done->sync_count != 0 && r->sync_count < 32) {
         r->sync_us[r->sync_count++] = done->sync_us[0];
@@ -252,34 +296,60 @@ static void tell_loop(struct writer *w, const struct writer_report *done)
     INVARIANT(write(w->reported_fd, &one, sizeof one) == sizeof one);
 }
 
-/* After a failure nothing more is carried out: what is on disk is what was reported. */
-static void carry_out(struct writer *w, struct order *list)
+static void finish_order(struct writer *w, struct writer_report *done)
 {
-    while (list != NULL) {
+    if (done->failed != RK_OK) {
+        w->has_failed = true;
+        done->last_index = done->state_generation = 0;
+        done->compacted_first_index = 0;
+    }
+    tell_loop(w, done);
+}
+
+/* What makes space does not wait for it. */
+static void carry_out_compactions(struct writer *w)
+{
+    struct order **next = &w->pending.first;
+
+    while (*next != NULL && !w->has_failed) {
+        struct order *o = *next;
+        struct writer_report done = { 0 };
+
+        if (o->type != ORDER_COMPACT && o->type != ORDER_RELEASE_RESERVE) {
+            next = &o->next;
+            continue;
+        }
+        done.failed = carry_out_one(w, o, &done, &done.why);
+        *next = o->next;
+        if (o->next == NULL) {
+            w->pending.end = next;
+        }
+        order_free(o);
+        finish_order(w, &done);
+    }
+}
+
+/* After a failure nothing more is carried out: what is on disk is what was reported. */
+static void carry_out(struct writer *w)
+{
+    w->is_full = false;
+    while (w->pending.first != NULL && !w->is_full) {
         struct writer_report done = { 0 };
 
         if (w->has_failed) {
-            struct order *o = list;
-
-            list = o->next;
-            order_free(o);
+            drop_first(w);
             continue;
         }
-        if (list->type == ORDER_APPEND) {
-            done.failed = carry_out_appends(w, &list, &done, &done.why);
+        if (w->pending.first->type == ORDER_APPEND) {
+            done.failed = carry_out_appends(w, &done, &done.why);
         } else {
-            struct order *o = list;
-
-            done.failed = carry_out_one(w, o, &done, &done.why);
-            list = o->next;
-            order_free(o);
+            done.failed = carry_out_one(w, w->pending.first, &done, &done.why);
+            drop_first(w);
         }
-        if (done.failed != RK_OK) {
-            w->has_failed = true;
-            done.last_index = done.state_generation = 0;
-            done.compacted_first_index = 0;
-        }
-        tell_loop(w, &done);
+        finish_order(w, &done);
+    }
+    if (w->is_full) {
+        carry_out_compactions(w);
     }
 }
 
@@ -295,12 +365,10 @@ static void spin(struct writer *w)
     }
 }
 
-/* Those taken before are finished.  Sleeps until there are orders, at most wait_ms (0 = for
- * ever).  Takes the whole queue. */
-static struct order *take_orders(struct writer *w, int64_t wait_ms, bool *ret_stop)
+/* Those taken before are finished, or wait for space.  Sleeps until there are orders, at most
+ * wait_ms (0 = for ever).  Takes the whole queue. */
+static void take_orders(struct writer *w, int64_t wait_ms, bool *ret_stop)
 {
-    struct order *list;
-
     spin(w);
     pthread_mutex_lock(&w->lock);
     atomic_store(&w->oldest_ms, w->queue.first == NULL ? 0 : w->queued_ms);
@@ -316,12 +384,14 @@ static struct order *take_orders(struct writer *w, int64_t wait_ms, bool *ret_st
         }
         w->is_asleep = false;
     }
-    list = w->queue.first;
+    *ret_stop = w->is_stopping && w->queue.first == NULL;
+    if (w->queue.first != NULL) {
+        *w->pending.end = w->queue.first;
+        w->pending.end = w->queue.end;
+    }
     order_list_init(&w->queue);
     atomic_store_explicit(&w->has_orders, false, memory_order_relaxed);
-    *ret_stop = w->is_stopping && list == NULL;
     pthread_mutex_unlock(&w->lock);
-    return list;
 }
 
 /* How long until storage's deferred work is due; 0 = nothing is. */
@@ -330,6 +400,9 @@ static int64_t storage_wait_ms(const struct writer *w)
     int64_t deadline_ms = storage_deadline_ms(w->storage);
     int64_t now_ms = clock_monotonic_ms();
 
+    if (!w->has_failed && w->is_full && now_ms + APPEND_RETRY_MS < deadline_ms) {
+        deadline_ms = now_ms + APPEND_RETRY_MS;
+    }
     if (w->has_failed || deadline_ms == INT64_MAX) {
         return 0;
     }
@@ -342,12 +415,10 @@ static void *writer_main(void *argument)
     bool stop = false;
 
     while (!stop) {
-        struct order *list = take_orders(w, storage_wait_ms(w), &stop);
         struct writer_report done = { 0 };
 
-        if (list != NULL) {
-            carry_out(w, list);
-        }
+        take_orders(w, storage_wait_ms(w), &stop);
+        carry_out(w);
         if (w->has_failed) {
             continue;
         }
@@ -390,6 +461,7 @@ struct writer *writer_start(struct event_base *base, struct storage *storage,
     w->context = context;
     order_list_init(&w->queue);
     order_list_init(&w->turn);
+    order_list_init(&w->pending);
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -415,6 +487,9 @@ void writer_stop(struct writer *w)
     pthread_mutex_unlock(&w->lock);
     pthread_cond_signal(&w->wake);
     pthread_join(w->thread, NULL);
+    while (w->pending.first != NULL) {
+        drop_first(w); /* there was no space for it: it was never acknowledged */
+    }
     event_free(w->reported);
     close(w->reported_fd);
     pthread_cond_destroy(&w->wake);

@@ -5,7 +5,8 @@
  * The loop queues orders during a turn and hands them over at its end; the thread carries
  * them out in order and syncs once for all appends that lie together (group commit).  What
  * became durable comes back through an eventfd as one report.  A failed write or sync ends
- * the thread's work for good: the report carries it and the node stops with 74.
+ * the thread's work for good: the report carries it and the node stops with 74.  Entries that
+ * find no space wait, and all behind them, until there is some; only compactions pass them.
  */
 #ifndef NODE_WRITER_H
 #define NODE_WRITER_H
@@ -24,6 +25,8 @@ struct writer_report {
     raft_term last_term;       /* newest synced entry; 0 = no news */
     raft_index last_index;
     raft_index compacted_first_index; /* the log now begins here; 0 = no news */
+    bool is_compaction_done;          /* a WRITER_COMPACT is, one way or the other */
+    struct errmsg compaction_why;     /* why not; empty = it is */
     bool is_installed;                /* a WRITER_INSTALL is done */
     uint32_t sync_count;              /* syncs done, and the time of the last ones */
     int64_t sync_us[32];
@@ -42,7 +45,10 @@ struct writer *writer_start(struct event_base *base, struct storage *storage,
 void writer_save_state(struct writer *w, const struct persistent_state *state, uint64_t generation);
 void writer_truncate(struct writer *w, raft_index from);
 void writer_append(struct writer *w, struct batch *b); /* one more reference */
-void writer_compact(struct writer *w, raft_index first_index);
+/* Finishes one that was copied; borrowed until the report. */
+void writer_compact(struct writer *w, struct storage_compaction *compaction);
+/* A snapshot or a compaction that follows may use the reserve. */
+void writer_release_reserve(struct writer *w);
 void writer_install(struct writer *w, raft_index last_index, raft_term last_term,
                     bool keeps_suffix);
 

@@ -52,6 +52,7 @@ static struct raft_send *reply(struct raft *r, bool is_success)
     struct raft_send *send = effects_send(r, r->leader, MESSAGE_APPEND_ENTRIES_REPLY);
 
     send->message.u.append_entries_reply.is_success = is_success;
+    send->message.u.append_entries_reply.is_full = r->is_disk_full;
     send->message.u.append_entries_reply.is_repairing = r->lost_last_index != 0;
     send->message.u.append_entries_reply.last_log_index = r->trail.last_index;
     send->message.u.append_entries_reply.read_sequence = r->echo_sequence;
@@ -277,6 +278,7 @@ void receive_append_entries_reply(struct raft *r, const struct message *m)
         return;
     }
     member->progress.heard_ms = r->now_ms;
+    member->progress.is_full = m->u.append_entries_reply.is_full;
     if (m->u.append_entries_reply.read_sequence > member->progress.read_sequence) {
         member->progress.read_sequence = m->u.append_entries_reply.read_sequence;
     }

@@ -35,6 +35,22 @@ bool members_can_campaign(const struct raft *r)
            r->lost_last_index == 0 && !disk_is_stalled(r);
 }
 
+bool members_have_space(const struct raft *r)
+{
+    struct quorum_voter voters[MEMBERS_MAX];
+
+    for (unsigned i = 0; i < r->member_count; i++) {
+        const struct raft_member *m = &r->members[i];
+        bool is_full = m->id == r->config.id ? r->is_disk_full : m->progress.is_full;
+
+        voters[i] = (struct quorum_voter){
+            .halves = m->halves,
+            .vote = is_full ? QUORUM_VOTE_REFUSED : QUORUM_VOTE_GRANTED,
+        };
+    }
+    return quorum_outcome(voters, r->member_count) == QUORUM_WON;
+}
+
 bool members_is_reachable(const struct raft *r, const struct raft_member *member)
 {
     time_ms heard_ms = member->progress.heard_ms;

@@ -35,6 +35,7 @@ struct progress {
     raft_index match_index; /* highest entry known durable there and equal to ours; 0 = none */
     raft_index next_index;  /* next entry to send */
     raft_index commit_sent; /* highest commit index the messages so far have told it */
+    bool is_full;           /* its disk has no space for new entries, it said */
     bool is_probe_sent;     /* PROBE: unanswered; the next heartbeat repeats it */
 
     raft_index snapshot_index;  /* what is, or was last, being sent; 0 = none yet */

@@ -44,6 +44,10 @@ void proposals_submit(struct raft *r, uint32_t count, uint64_t bytes)
         r->effects->submit_status = RK_OVERLOADED;
         return;
     }
+    if (!members_have_space(r)) {
+        r->effects->submit_status = RK_NOSPACE;
+        return;
+    }
     log_append_own(r, RAFT_APPEND_PROPOSALS, count);
     uncommitted_push(r, r->trail.last_index, bytes);
 }

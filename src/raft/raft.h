@@ -73,8 +73,7 @@ struct raft_config {
      */
     raft_index (*fit)(void *context, raft_index first, raft_index last, uint64_t bytes_max,
                       uint64_t *ret_bytes);
-    /* One line of what was decided and why; NULL = silent.  Text is an interface of the
-     * scenario tests. */
+    /* One line of what was decided and why; NULL = silent.  Scenario tests read it. */
     void (*trace)(void *context, const char *text);
     void *context;
 };
@@ -132,6 +131,7 @@ struct raft_event {
     enum raft_event_type type;
     time_ms now_ms;      /* never backwards */
     time_ms disk_age_ms; /* of the oldest order the log writer has not finished; 0 = none */
+    bool is_disk_full;   /* short of space for entries to come */
     union {
         const struct message *receive;
         struct {
@@ -243,7 +243,7 @@ struct raft_effects {
     struct raft_read *reads;
     size_t read_count;
 
-    /* of RAFT_SUBMIT: OK, NOLEADER (also while raft_holds_proposals()), OVERLOADED */
+    /* of RAFT_SUBMIT: OK, NOLEADER (also while raft_holds_proposals()), OVERLOADED, NOSPACE */
     enum rk_status submit_status;
     /* of RAFT_CHANGE_MEMBERSHIP, RAFT_TRANSFER: why not, for people; NULL = it is begun */
     const char *refusal;

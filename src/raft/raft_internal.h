@@ -59,6 +59,7 @@ struct raft {
     struct rng rng;
     time_ms now_ms;               /* of the event in hand */
     time_ms disk_age_ms;          /* likewise */
+    bool is_disk_full;            /* likewise */
     struct raft_effects *effects; /* of the step in hand; NULL between steps */
     const char *halt;             /* set once; nothing is done after it */
 
@@ -121,8 +122,9 @@ struct raft {
     struct {
         node_id target; /* 0 = no transfer */
         time_ms deadline_ms;
-        bool is_sent;    /* TimeoutNow has left */
-        bool is_leaving; /* this leader ends in any case: removed, or its disk hangs */
+        time_ms retry_ms; /* a leader without space tries again then */
+        bool is_sent;     /* TimeoutNow has left */
+        bool is_leaving;  /* this leader ends in any case: removed, or its disk hangs */
     } transfer;
     bool is_round_due;
     struct raft_uncommitted *uncommitted; /* ring */
@@ -161,6 +163,8 @@ struct raft_member *members_find(struct raft *r, node_id id); /* NULL = not a me
 /* This node is a voter, or was until a membership that may yet be taken back; its disk works,
  * and its state is the others'. */
 bool members_can_campaign(const struct raft *r);
+/* Leader: a quorum of voters has space for more entries. */
+bool members_have_space(const struct raft *r);
 /* Leader: it has replied within an election timeout and not hung up since, or is this node. */
 bool members_is_reachable(const struct raft *r, const struct raft_member *member);
 bool members_is_caught_up(const struct raft *r, const struct raft_member *member);

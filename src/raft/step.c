@@ -252,6 +252,7 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
     PRE(event->disk_age_ms >= 0);
     r->now_ms = event->now_ms;
     r->disk_age_ms = event->disk_age_ms;
+    r->is_disk_full = event->is_disk_full;
     effects_begin(r, effects);
     if (r->halt != NULL) {
         effects->submit_status = RK_STOPPED;

@@ -15,10 +15,11 @@ bool disk_is_stalled(const struct raft *r)
     return r->disk_age_ms > r->config.election_timeout_ms / 2;
 }
 
+/* Who is short of space itself hands over only to somebody who is not. */
 static bool is_candidate(const struct raft *r, const struct raft_member *member)
 {
-    return member->id != r->config.id && (member->halves & MEMBER_VOTER) != 0 &&
-           members_is_reachable(r, member);
+    return (!r->is_disk_full || !member->progress.is_full) && member->id != r->config.id &&
+           (member->halves & MEMBER_VOTER) != 0 && members_is_reachable(r, member);
 }
 
 /* The furthest voter that answers; NULL = none. */
@@ -101,6 +102,18 @@ static bool is_alone(const struct raft *r)
            !membership_is_joint(&r->latest_membership);
 }
 
+/* The others could go on, but what a leader lacks space for it cannot answer. */
+static void leave_space(struct raft *r)
+{
+    const struct raft_member *member = furthest(r);
+
+    r->transfer.retry_ms = r->now_ms + 4 * r->config.election_timeout_ms;
+    if (member != NULL) {
+        raft_trace(r, "disk is full, a majority has space -> leave");
+        begin(r, member, false);
+    }
+}
+
 void transfer_turn(struct raft *r)
 {
     const struct raft_member *member;
@@ -110,6 +123,10 @@ void transfer_turn(struct raft *r)
             transfer_leave(r, "disk is stalled");
         }
         r->transfer.is_leaving = true;
+    }
+    if (r->is_disk_full && r->transfer.target == 0 && r->now_ms >= r->transfer.retry_ms &&
+        r->commit_index >= r->term_start_index && members_have_space(r)) {
+        leave_space(r);
     }
     if (r->transfer.target == 0 || r->transfer.is_sent) {
         return;

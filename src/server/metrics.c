@@ -122,6 +122,10 @@ static void put_disk_and_state(struct buffer *out, const struct node_status *st,
     put_gauge(out, "disk_log_bytes", "Size of the log.", st->log_bytes);
     put_gauge(out, "disk_free_bytes", "Free space for the data directory.", st->disk_free_bytes);
     put_gauge(out, "disk_snapshot_bytes", "Size of the newest snapshot.", st->snapshot_bytes);
+    put_gauge(out, "disk_full", "1 while there is no space for more entries and the reserve.",
+              st->is_disk_full);
+    put_gauge(out, "log_repairing", "1 while damaged entries are fetched from other members.",
+              st->is_repairing);
     put_counter(out, "snapshots_taken_total", "Snapshots written.", st->snapshots_taken_total);
     put_counter(out, "snapshots_installed_total", "Snapshots received and installed.",
                 st->snapshots_installed_total);

@@ -50,6 +50,10 @@ static void put_log(const struct node_status *status, struct sink *s)
     sink_number(s, status->log_bytes);
     sink_field(s, "disk_free_bytes");
     sink_number(s, status->disk_free_bytes);
+    sink_field(s, "disk_full");
+    sink_bool(s, status->is_disk_full);
+    sink_field(s, "repairing");
+    sink_bool(s, status->is_repairing);
 }
 
 static void put_state(const struct refdb *db, struct sink *s)

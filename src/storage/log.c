@@ -105,6 +105,17 @@ static int allocate_until(struct storage *s, fs_handle file, uint64_t end, uint6
     return error;
 }
 
+enum rk_status log_allocate_ahead(struct storage *s, uint64_t bytes, struct errmsg *why)
+{
+    int error = allocate_until(s, s->files->log, s->tail.end + bytes, LOG_ALLOCATE_BYTES,
+                               &s->log_allocated);
+
+    if (error == 0 || storage_error(error, why, "allocate space for", LOG_NAME) == RK_NOSPACE) {
+        return error == 0 ? RK_OK : RK_NOSPACE;
+    }
+    return storage_fail(s, error, why, "allocate space for", LOG_NAME);
+}
+
 static enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count,
                                    struct errmsg *why)
 {
@@ -306,7 +317,7 @@ enum rk_status storage_tick(struct storage *s, time_ms now_ms, struct errmsg *wh
         s->record.checkpoint = checkpoint_of(&s->synced);
         status = state_save(s, why);
     }
-    return status;
+    return status == RK_OK ? reserve_tick(s, now_ms, why) : status;
 }
 
 time_ms storage_deadline_ms(const struct storage *s)
@@ -318,6 +329,9 @@ time_ms storage_deadline_ms(const struct storage *s)
     }
     if (s->is_index_dirty && s->index_synced_ms + INDEX_SYNC_INTERVAL_MS < deadline_ms) {
         deadline_ms = s->index_synced_ms + INDEX_SYNC_INTERVAL_MS;
+    }
+    if (reserve_is_due(s) && s->reserve.checked_ms + SPACE_CHECK_INTERVAL_MS < deadline_ms) {
+        deadline_ms = s->reserve.checked_ms + SPACE_CHECK_INTERVAL_MS;
     }
     return deadline_ms;
 }

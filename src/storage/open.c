@@ -242,6 +242,7 @@ static void storage_free(struct storage *s)
         mutex_unlock(&s->lock);
     }
     storage_close_file(s, &s->state_file);
+    storage_close_file(s, &s->reserve.file);
     storage_close_file(s, &s->dir);
     buffer_release(&s->index_pending);
     mutex_release(&s->lock);
@@ -260,29 +261,49 @@ static void fill_recovered(const struct storage *s, struct storage_recovered *re
     recovered->repair = s->record.repair;
 }
 
-enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
-                            struct storage_recovered *ret_recovered, struct errmsg *why)
+static enum rk_status open_once(const struct storage_options *options, struct storage **ret_storage,
+                                struct storage_recovered *recovered, bool *ret_again,
+                                struct errmsg *why)
 {
-    struct storage_recovered *recovered = heap_new(struct storage_recovered);
     struct storage *s = heap_new(struct storage);
     enum rk_status status;
 
-    PRE(options->is_read_only || options->node_name != NULL);
     s->fs = options->fs;
     s->data_dir = heap_copy_text(options->data_dir, strlen(options->data_dir));
     s->dir = -1;
     s->state_file = -1;
+    s->reserve.file = -1;
     s->is_read_only = options->is_read_only;
     s->voters = options->voters;
     s->can_allocate = true;
     mutex_init(&s->lock);
     status = open_steps(s, options, recovered, why);
+    *ret_again = status == RK_NOSPACE && !s->is_read_only && reserve_give_back(s);
     if (status == RK_OK) {
         fill_recovered(s, recovered);
-        *ret_recovered = *recovered;
         *ret_storage = s;
     } else {
         storage_free(s);
+    }
+    return status;
+}
+
+/* On a full disk the reserve makes room for what opening writes. */
+enum rk_status storage_open(const struct storage_options *options, struct storage **ret_storage,
+                            struct storage_recovered *ret_recovered, struct errmsg *why)
+{
+    struct storage_recovered *recovered = heap_new(struct storage_recovered);
+    bool is_again = false;
+    enum rk_status status;
+
+    PRE(options->is_read_only || options->node_name != NULL);
+    status = open_once(options, ret_storage, recovered, &is_again, why);
+    if (is_again) {
+        *recovered = (struct storage_recovered){ 0 };
+        status = open_once(options, ret_storage, recovered, &is_again, why);
+    }
+    if (status == RK_OK) {
+        *ret_recovered = *recovered;
     }
     heap_free(recovered);
     return status;

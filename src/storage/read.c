@@ -22,7 +22,7 @@ struct read_range {
     uint32_t first_size;
 };
 
-static struct log_view view_take(struct storage *s)
+struct log_view log_view_take(struct storage *s)
 {
     struct log_view view;
 
@@ -33,8 +33,7 @@ static struct log_view view_take(struct storage *s)
     return view;
 }
 
-/* False when the log was cut or replaced since the view was taken. */
-static bool view_give_back(struct storage *s, const struct log_view *view)
+bool log_view_give_back(struct storage *s, const struct log_view *view)
 {
     bool is_current;
 
@@ -102,16 +101,23 @@ static enum rk_status find_by_anchor(struct storage *s, const struct log_view *v
     return status;
 }
 
+enum rk_status log_find(struct storage *s, const struct log_view *view, raft_index index,
+                        uint64_t *ret_offset, uint32_t *ret_size, struct errmsg *why)
+{
+    if (read_record(s, view, index, ret_offset, ret_size)) {
+        return RK_OK;
+    }
+    return find_by_anchor(s, view, index, ret_offset, ret_size, why);
+}
+
 static enum rk_status find_range(struct storage *s, const struct log_view *view,
                                  struct read_range *range, struct errmsg *why)
 {
-    enum rk_status status = RK_OK;
+    enum rk_status status = log_find(s, view, range->first, &range->offset, &range->first_size,
+                                     why);
     uint64_t offset;
     uint32_t size;
 
-    if (!read_record(s, view, range->first, &range->offset, &range->first_size)) {
-        status = find_by_anchor(s, view, range->first, &range->offset, &range->first_size, why);
-    }
     range->end = view->end;
     if (status == RK_OK && range->last < view->last &&
         read_record(s, view, range->last, &offset, &size) && offset >= range->offset) {
@@ -218,13 +224,13 @@ enum rk_status storage_read(struct storage *s, raft_index first, raft_index last
         if (status != RK_OK) {
             return status;
         }
-        view = view_take(s);
+        view = log_view_take(s);
         range.last = last < view.last ? last : view.last;
         status = check_bounds(&view, first, why);
         if (status == RK_OK) {
             status = read_view(s, &view, &range, bytes_max, out, ret_last, why);
         }
-        if (view_give_back(s, &view) || status == RK_OK) {
+        if (log_view_give_back(s, &view) || status == RK_OK) {
             return status;
         }
     }

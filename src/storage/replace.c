@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replacing log and index by new files that begin later: compaction and the installation of
- * a snapshot.
+ * Replacing log and index by new files that begin later: the installation of a snapshot, and
+ * the last steps of a compaction (compact.c).
  *
  *   1. new files written under temporary names, synced
  *   2. state file: both logs are described, the present one and the one to come
@@ -15,28 +15,11 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/teeth.h"
-#include "storage/storage_internal.h"
-
-#define COPY_BYTES (1 * MIB)
-
-struct replacement {
-    struct storage *s;
-    fs_handle log;
-    fs_handle index;
-    struct log_point base;
-    struct log_point tail;
-    struct log_point *anchors;
-    size_t anchor_count;
-    size_t anchor_capacity;
-    struct buffer log_bytes; /* not yet written */
-    struct buffer index_bytes;
-    uint64_t log_written;
-    uint64_t index_written;
-};
+#include "storage/replace.h"
 
 /* ---- 1: the new files ---- */
 
-static void add_anchor(struct replacement *r, const struct log_point *point)
+void replacement_add_anchor(struct replacement *r, const struct log_point *point)
 {
     if (r->anchor_count == r->anchor_capacity) {
         r->anchor_capacity = r->anchor_capacity == 0 ? 64 : 2 * r->anchor_capacity;
@@ -45,7 +28,7 @@ static void add_anchor(struct replacement *r, const struct log_point *point)
     r->anchors[r->anchor_count++] = *point;
 }
 
-static int flush_copy(struct replacement *r)
+int replacement_flush(struct replacement *r)
 {
     struct fs *fs = r->s->fs;
     int error = 0;
@@ -76,63 +59,108 @@ static int copy_entry(struct replacement *r, const struct entry *entry)
     log_point_advance(&r->tail, bytes.data);
     if (r->tail.index - newest->index >= ANCHOR_ENTRIES ||
         r->tail.end - newest->end >= ANCHOR_BYTES) {
-        add_anchor(r, &r->tail);
+        replacement_add_anchor(r, &r->tail);
     }
-    return r->log_bytes.size >= COPY_BYTES ? flush_copy(r) : 0;
+    return r->log_bytes.size >= COPY_BYTES ? replacement_flush(r) : 0;
 }
 
 /* Checks what it copies: damage is left where it is, not given a fresh start. */
+enum rk_status replacement_copy(struct replacement *r, struct log_scan *scan, raft_index last,
+                                uint64_t bytes_max, struct errmsg *why)
+{
+    enum rk_status status = RK_OK;
+    uint64_t start = r->tail.end;
+    int error = 0;
+
+    while (status == RK_OK && error == 0 && scan->at.index < last &&
+           r->tail.end - start < bytes_max) {
+        struct entry entry;
+
+        status = log_scan_good(r->s, scan, &entry, why);
+        if (status == RK_OK) {
+            error = copy_entry(r, &entry);
+        }
+    }
+    if (error != 0) {
+        return storage_error(error, why, "write", r->log_name);
+    }
+    return status;
+}
+
 static enum rk_status copy_suffix(struct replacement *r, struct errmsg *why)
 {
     struct storage *s = r->s;
     struct log_point start;
     struct log_scan scan;
     enum rk_status status = log_point_at(s, r->base.index, &start, why);
-    int error = 0;
 
     if (status != RK_OK) {
         return status;
     }
     log_scan_init(&scan, s->fs, s->files->log, s->tail.end, start);
-    while (status == RK_OK && error == 0 && scan.at.index < s->tail.index) {
-        struct entry entry;
-
-        status = log_scan_good(s, &scan, &entry, why);
-        if (status == RK_OK) {
-            error = copy_entry(r, &entry);
-        }
-    }
+    status = replacement_copy(r, &scan, s->tail.index, UINT64_MAX, why);
     log_scan_release(&scan);
-    if (error != 0) {
-        return storage_error(error, why, "write", LOG_TMP_NAME);
-    }
     return status;
+}
+
+void replacement_init(struct replacement *r, struct storage *s, struct log_base base)
+{
+    *r = (struct replacement){ .s = s, .log = -1, .index = -1 };
+    r->log_name = LOG_TMP_NAME;
+    r->index_name = INDEX_TMP_NAME;
+    r->base = log_point_base(base.index, base.term);
+    r->tail = r->base;
+    replacement_add_anchor(r, &r->base);
+}
+
+enum rk_status replacement_open(struct replacement *r, struct errmsg *why)
+{
+    const unsigned flags = FS_WRITE | FS_CREATE | FS_TRUNC;
+    enum rk_status status = storage_open_file(r->s, r->log_name, flags, &r->log, why);
+
+    return status == RK_OK ? storage_open_file(r->s, r->index_name, flags, &r->index, why) : status;
+}
+
+enum rk_status replacement_sync(struct replacement *r, struct errmsg *why)
+{
+    struct fs *fs = r->s->fs;
+    int error = replacement_flush(r);
+
+    if (error == 0) {
+        error = fs->ops->datasync(fs, r->log);
+    }
+    if (error == 0) {
+        error = fs->ops->datasync(fs, r->index);
+    }
+    return error == 0 ? RK_OK : storage_error(error, why, "write", r->log_name);
+}
+
+void replacement_remove(struct replacement *r)
+{
+    struct storage *s = r->s;
+
+    (void)s->fs->ops->unlink(s->fs, s->dir, r->log_name);
+    (void)s->fs->ops->unlink(s->fs, s->dir, r->index_name);
+}
+
+void replacement_release(struct replacement *r)
+{
+    storage_close_file(r->s, &r->log);
+    storage_close_file(r->s, &r->index);
+    buffer_release(&r->log_bytes);
+    buffer_release(&r->index_bytes);
+    heap_free(r->anchors);
+    r->anchors = NULL;
 }
 
 static enum rk_status write_new_files(struct replacement *r, bool keeps_suffix, struct errmsg *why)
 {
-    struct storage *s = r->s;
-    const unsigned flags = FS_WRITE | FS_CREATE | FS_TRUNC;
-    enum rk_status status = storage_open_file(s, LOG_TMP_NAME, flags, &r->log, why);
-    int error;
+    enum rk_status status = replacement_open(r, why);
 
-    if (status == RK_OK) {
-        status = storage_open_file(s, INDEX_TMP_NAME, flags, &r->index, why);
-    }
-    if (status == RK_OK && keeps_suffix && r->base.index < s->tail.index) {
+    if (status == RK_OK && keeps_suffix && r->base.index < r->s->tail.index) {
         status = copy_suffix(r, why);
     }
-    if (status != RK_OK) {
-        return status;
-    }
-    error = flush_copy(r);
-    if (error == 0) {
-        error = s->fs->ops->datasync(s->fs, r->log);
-    }
-    if (error == 0) {
-        error = s->fs->ops->datasync(s->fs, r->index);
-    }
-    return error == 0 ? RK_OK : storage_error(error, why, "write", LOG_TMP_NAME);
+    return status == RK_OK ? replacement_sync(r, why) : status;
 }
 
 /* ---- 2-4: taking their place ---- */
@@ -156,18 +184,19 @@ static enum rk_status announce(struct replacement *r, struct errmsg *why)
     return state_save(r->s, why);
 }
 
-static enum rk_status rename_files(struct storage *s, struct errmsg *why)
+static enum rk_status rename_files(struct replacement *r, struct errmsg *why)
 {
+    struct storage *s = r->s;
     const struct fs_ops *ops = s->fs->ops;
-    int error = ops->rename(s->fs, s->dir, LOG_TMP_NAME, LOG_NAME);
+    int error = ops->rename(s->fs, s->dir, r->log_name, LOG_NAME);
 
     if (error == 0) {
-        error = ops->rename(s->fs, s->dir, INDEX_TMP_NAME, INDEX_NAME);
+        error = ops->rename(s->fs, s->dir, r->index_name, INDEX_NAME);
     }
     if (error == 0 && !TOOTH(DIRECTORY_NOT_SYNCED)) {
         error = ops->sync_dir(s->fs, s->dir);
     }
-    return error == 0 ? RK_OK : storage_fail(s, error, why, "rename", LOG_TMP_NAME);
+    return error == 0 ? RK_OK : storage_fail(s, error, why, "rename", r->log_name);
 }
 
 static enum rk_status confirm(struct replacement *r, struct errmsg *why)
@@ -201,6 +230,7 @@ static void switch_files(struct replacement *r)
     s->log_allocated = r->tail.end;
     s->index_allocated = r->index_written;
     s->is_index_dirty = false;
+    s->reserve.is_measured = false;
     mutex_unlock(&s->lock);
     r->log = -1;
     r->index = -1;
@@ -208,59 +238,40 @@ static void switch_files(struct replacement *r)
     log_publish(s);
 }
 
+enum rk_status replacement_take_place(struct replacement *r, struct errmsg *why)
+{
+    enum rk_status status = announce(r, why);
+
+    if (status == RK_OK) {
+        status = rename_files(r, why);
+    }
+    if (status == RK_OK) {
+        status = confirm(r, why);
+    }
+    if (status == RK_OK) {
+        switch_files(r);
+    }
+    return status;
+}
+
 enum rk_status log_replace(struct storage *s, raft_index base_index, raft_term base_term,
                            bool keeps_suffix, struct errmsg *why)
 {
-    struct replacement r = { .s = s, .log = -1, .index = -1 };
+    struct replacement r;
     enum rk_status status;
 
-    r.base = log_point_base(base_index, base_term);
-    r.tail = r.base;
-    add_anchor(&r, &r.base);
+    replacement_init(&r, s, (struct log_base){ base_index, base_term });
     status = write_new_files(&r, keeps_suffix, why);
     if (status == RK_OK) {
-        status = announce(&r, why);
+        status = replacement_take_place(&r, why);
     } else {
-        (void)s->fs->ops->unlink(s->fs, s->dir, LOG_TMP_NAME);
-        (void)s->fs->ops->unlink(s->fs, s->dir, INDEX_TMP_NAME);
+        replacement_remove(&r);
         if (status == RK_IO) {
             atomic_store(&s->is_failed, true);
         }
     }
-    if (status == RK_OK) {
-        status = rename_files(s, why);
-    }
-    if (status == RK_OK) {
-        status = confirm(&r, why);
-    }
-    if (status == RK_OK) {
-        switch_files(&r);
-    }
-    storage_close_file(s, &r.log);
-    storage_close_file(s, &r.index);
-    buffer_release(&r.log_bytes);
-    buffer_release(&r.index_bytes);
-    heap_free(r.anchors);
+    replacement_release(&r);
     return status;
-}
-
-/* ---- The two uses ---- */
-
-enum rk_status storage_compact(struct storage *s, raft_index first_index, struct errmsg *why)
-{
-    enum rk_status status = storage_check_latch(s, why);
-    struct log_point base;
-
-    PRE(!s->is_read_only);
-    PRE(first_index <= s->tail.index + 1);
-    if (status != RK_OK || first_index <= s->base.index + 1) {
-        return status;
-    }
-    status = storage_sync(s, why);
-    if (status == RK_OK) {
-        status = log_point_at(s, first_index - 1, &base, why);
-    }
-    return status == RK_OK ? log_replace(s, base.index, base.term, true, why) : status;
 }
 
 enum rk_status storage_install(struct storage *s, raft_index last_index, raft_term last_term,

@@ -145,7 +145,8 @@ enum rk_status storage_append(struct storage *s, struct slice bytes,
 /* fdatasync of the log, then the index records are written: now they may be acknowledged. */
 enum rk_status storage_sync(struct storage *s, struct errmsg *why) MUST_USE;
 
-/* Work off the reply path: index sync (50 ms), checkpoint (1 s).  `now_ms` is monotonic. */
+/* Work off the reply path: index sync (50 ms); checkpoint, space ahead and reserve (1 s).
+ * `now_ms` is monotonic. */
 enum rk_status storage_tick(struct storage *s, time_ms now_ms, struct errmsg *why) MUST_USE;
 
 /* When storage_tick wants to be called next; INT64_MAX = nothing is due. */
@@ -175,6 +176,15 @@ raft_index storage_first_index(const struct storage *s);
 raft_index storage_last_index(const struct storage *s);
 uint64_t storage_log_bytes(const struct storage *s);
 
+/*
+ * True while space for more entries, and the reserve for one snapshot and one compacted log,
+ * cannot be had: what was promised goes on, nothing more should be.  Any thread.
+ */
+bool storage_is_short_of_space(const struct storage *s);
+
+/* Gives the reserve to whoever takes a snapshot or compacts next.  Thread: the writer. */
+void storage_release_reserve(struct storage *s, time_ms now_ms);
+
 /* True until the log has again what damage took from it.  Any thread. */
 bool storage_is_repairing(const struct storage *s);
 
@@ -190,6 +200,23 @@ const struct persistent_state *storage_get_state(const struct storage *s);
  */
 enum rk_status storage_compact(struct storage *s, raft_index first_index,
                                struct errmsg *why) MUST_USE;
+
+/*
+ * The same in three steps, so that appends go on: begin and copy beside the writer, on one other
+ * thread; finish on the writer's, which adds what came meanwhile and switches.  A log that was
+ * cut or replaced since the beginning is NOT_FOUND, nothing has changed; so is a first_index it
+ * does not hold behind its beginning.  Errors: as storage_compact; STOPPED.
+ */
+struct storage_compaction;
+enum rk_status storage_compaction_begin(struct storage *s, raft_index first_index,
+                                        struct storage_compaction **ret_compaction,
+                                        struct errmsg *why) MUST_USE;
+enum rk_status storage_compaction_copy(struct storage_compaction *c,
+                                       bool (*should_stop)(const void *context),
+                                       const void *context, struct errmsg *why) MUST_USE;
+enum rk_status storage_compaction_finish(struct storage_compaction *c, struct errmsg *why) MUST_USE;
+/* Closes the old log, which may take a while; on any thread.  Accepts NULL. */
+void storage_compaction_free(struct storage_compaction *c);
 
 /*
  * After a snapshot was received and renamed into place: the log begins after it.

@@ -23,7 +23,10 @@
 #define STATE_NAME "raft-state.dat"
 #define LOG_TMP_NAME "raft-log.tmp"
 #define INDEX_TMP_NAME "raft-index.tmp"
+#define LOG_COMPACT_NAME "raft-log-compact.tmp"
+#define INDEX_COMPACT_NAME "raft-index-compact.tmp"
 #define STATE_TMP_NAME "raft-state.tmp"
+#define RESERVE_NAME "raft-reserve.dat"
 
 #define STORAGE_FORMAT_VERSION 1
 #define STORED_NUMBER_MAX (UINT64_C(1) << 62) /* of any index, term or count; more is damage */
@@ -132,6 +135,15 @@ struct state_record {
     struct persistent_state state;
 };
 
+/* reserve.c */
+struct reserve {
+    fs_handle file; /* -1 = not open */
+    uint64_t held_bytes, wanted_bytes;
+    bool is_measured; /* wanted_bytes is that of the present files */
+    time_ms checked_ms;
+    time_ms released_until_ms;
+};
+
 struct storage {
     struct fs *fs;
     char *data_dir;
@@ -139,6 +151,7 @@ struct storage {
     bool is_read_only;
     unsigned voters; /* as configured; the state file knows better */
     atomic_bool is_failed;
+    atomic_bool is_short;     /* of space */
     atomic_bool is_repairing; /* record.repair names something */
 
     fs_handle state_file;
@@ -152,6 +165,7 @@ struct storage {
     uint64_t log_allocated; /* the file has this size and is zero behind tail.end */
     uint64_t index_allocated;
     bool can_allocate;
+    struct reserve reserve;
     struct buffer index_pending; /* records of the entries after `synced` */
     bool is_index_dirty;
     time_ms ticked_ms; /* 0 = never */
@@ -226,7 +240,17 @@ bool repair_settle(struct storage *s, const struct log_point *point);
 /* Removes what was set aside; a failure leaves it. */
 void repair_drop_aside(struct storage *s);
 
+/* ---- reserve.c ---- */
+
+/* At open: frees what an earlier run held.  True when that was something. */
+bool reserve_give_back(struct storage *s);
+bool reserve_is_due(const struct storage *s);
+enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why);
+
 /* ---- log.c ---- */
+
+/* Space for `bytes` behind the log's end.  Errors: NOSPACE, IO (latched). */
+enum rk_status log_allocate_ahead(struct storage *s, uint64_t bytes, struct errmsg *why);
 
 /* Starts anew from files in `s->files` whose entries end at s->tail, all durable. */
 void log_publish(struct storage *s);
@@ -244,6 +268,16 @@ enum rk_status snapshot_select(struct storage *s, struct storage_recovered *reco
 /* Makes the log continue it, finishing an installation that a crash cut short. */
 enum rk_status snapshot_join_log(struct storage *s, struct storage_recovered *recovered,
                                  struct errmsg *why);
+
+/* ---- read.c ---- */
+
+/* A copy of what readers see; its files stay open until it is given back. */
+struct log_view log_view_take(struct storage *s);
+/* False when the log was cut or replaced since the view was taken. */
+bool log_view_give_back(struct storage *s, const struct log_view *view);
+/* Where an entry of the view lies: by its record, or by a walk from the anchor before it. */
+enum rk_status log_find(struct storage *s, const struct log_view *view, raft_index index,
+                        uint64_t *ret_offset, uint32_t *ret_size, struct errmsg *why);
 
 /* ---- replace.c ---- */
 

@@ -357,8 +357,14 @@ static int memory_size(struct fs *fs, fs_handle file, uint64_t *ret_size)
 
 static int memory_truncate(struct fs *fs, fs_handle file, uint64_t size)
 {
-    INVARIANT(handle_of(memory_of(fs), file)->is_writable);
-    inode_resize(inode_of(fs, file), size);
+    struct fs_memory *m = memory_of(fs);
+    struct inode *inode = inode_of(fs, file);
+
+    INVARIANT(handle_of(m, file)->is_writable);
+    if (m->space != UINT64_MAX && size < inode->now.size) {
+        m->space += inode->now.size - size;
+    }
+    inode_resize(inode, size);
     return 0;
 }
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A disk that gets full: what is held in reserve, what goes on, and that it heals. */
+#include "storage_case.h"
+
+#include "base/limits.h"
+
+#define LOG "raft-log.dat"
+#define RESERVE "raft-reserve.dat"
+
+static void set_space(struct store *t, uint64_t bytes)
+{
+    fs_memory_set_space(case_memory(t), bytes);
+}
+
+static void a_reserve_is_held_for_a_snapshot_and_a_compacted_log(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 1000, 1000));
+    OK(case_snapshot(t, 900, 1, 4 * MIB));
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    assert_true(case_file_bytes(t, RESERVE) >
+                case_file_bytes(t, "raft-snapshot-900-1.dat") + 1000 * 1024);
+    assert_true(case_file_bytes(t, LOG) >= 1000 * 1024 + LOG_AHEAD_BYTES_MIN);
+}
+
+static void without_room_for_the_reserve_it_is_short_until_there_is(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 20));
+    set_space(t, 1 * MIB);
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    assert_in_range(storage_deadline_ms(t->s), 10000, 11000); /* it looks again by itself */
+    OK(store_append_sync(t, 1, 100, 20));                     /* what was promised goes on */
+    set_space(t, 100 * MIB);
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+}
+
+static void with_little_allocated_behind_the_log_it_is_short(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    set_space(t, 64 * KIB);
+    OK(store_append_sync(t, 1, 13, 1 * MIB));
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    OK(store_append_sync(t, 1, 2, 1 * MIB)); /* there is some left for what is under way */
+    assert_int_equal(store_append(t, 1, 8, 1 * MIB), RK_NOSPACE);
+}
+
+/* 15 MiB of log, of which a snapshot covers all but little, and no space at all. */
+static void the_reserve_is_enough_to_compact_with(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 14, 1 * MIB));
+    OK(store_append_sync(t, 1, 20, 1000));
+    OK(case_snapshot(t, 14, 1, 1 * MIB));
+    OK(storage_tick(t->s, 10000, &t->why));
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    set_space(t, 0);
+    assert_int_equal(storage_compact(t->s, 15, &t->why), RK_NOSPACE);
+    assert_int_equal(storage_first_index(t->s), 1); /* nothing changed */
+    storage_release_reserve(t->s, 12000);
+    OK(case_snapshot(t, 30, 1, 1 * MIB));
+    OK(storage_compact(t->s, 15, &t->why));
+    assert_int_equal(case_count_entries(t, 15), 20);
+    OK(storage_tick(t->s, 14000, &t->why));
+    assert_true(storage_is_short_of_space(t->s)); /* the reserve is not taken back at once */
+    set_space(t, 100 * MIB);
+    OK(storage_tick(t->s, 12000 + RESERVE_RELEASED_MS + 1000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+}
+
+/* The index is gone, so that opening has to write one. */
+static void a_restart_on_a_full_disk_works(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 3000, 20));
+    OK(storage_tick(t->s, 10000, &t->why));
+    case_kill(t, FS_CRASH_PROCESS);
+    case_unlink(t, "raft-index.dat");
+    set_space(t, 0);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, 3000);
+    OK(store_set_term(t, 2, 1)); /* and it can vote */
+    assert_int_equal(case_file_bytes(t, RESERVE), 0);
+}
+
+static void where_nothing_can_be_allocated_free_space_decides(void **state)
+{
+    struct store *t = *state;
+
+    fs_memory_set_can_allocate(case_memory(t), false);
+    OK(store_open(t));
+    set_space(t, 100 * MIB);
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    set_space(t, 1 * MIB);
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE_MEMORY(a_reserve_is_held_for_a_snapshot_and_a_compacted_log),
+        CASE_MEMORY(without_room_for_the_reserve_it_is_short_until_there_is),
+        CASE_MEMORY(with_little_allocated_behind_the_log_it_is_short),
+        CASE_MEMORY(the_reserve_is_enough_to_compact_with),
+        CASE_MEMORY(a_restart_on_a_full_disk_works),
+        CASE_MEMORY(where_nothing_can_be_allocated_free_space_decides),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
