@@ -140,6 +140,7 @@
 #define SESSIONS_EXPIRED_PER_ENTRY 8     /* the rest goes with later entries */
 #define KEPT_DETAILS_BYTES_MAX (64 * KIB) /* of one kept result; beyond, items keep the status */
 #define TOMBSTONES_MAX 10000             /* removed repositories remembered; oldest evicted */
+#define FINDINGS_MAX 64                  /* of fsck in one directory; more are not listed */
 #define STORAGES_MAX 100000              /* one more = TOOLARGE */
 
 #define DIGESTS_KEPT 64                  /* at multiples of DIGEST_INTERVAL; older = not known */

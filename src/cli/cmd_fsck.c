@@ -2,10 +2,11 @@
 /*
  * refkeeper fsck: are these data directories sound, and do they agree?
  *
- * Alone, a directory is sound when its files recover, its newest snapshot verifies, every entry
- * decodes and applies, and terms never fall.  Two agree when at every index up to the highest
- * one where both have an entry of the same term, entries and states are the same [thesis 3.5];
- * what lies above may differ: it was not committed everywhere.
+ * Alone, a directory is sound when nothing in its files is damaged, not even what the next start
+ * would repair by itself; when they recover, every entry decodes and applies, and terms never
+ * fall.  Two agree when at every index up to the highest one where both have an entry of the same
+ * term, entries and states are the same [thesis 3.5]; what lies above may differ: it was not
+ * committed everywhere.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,6 +124,18 @@ static void print(struct output *o, const struct data_dir *d, const char *findin
     output_end_row(o);
 }
 
+/* What is wrong with the directory as a whole, and each damaged place. */
+static void print_findings(struct output *o, struct data_dir *d, const char *whole)
+{
+    struct buffer text = BUFFER_INIT;
+
+    buffer_printf(&text, "%s%s", whole, d->findings.size > 0 && whole[0] != '\0' ? "; " : "");
+    buffer_put_slice(&text, buffer_slice(&d->findings));
+    buffer_put_u8(&text, '\0');
+    print(o, d, (const char *)text.data);
+    buffer_release(&text);
+}
+
 /* Compares with those before it.  Returns the exit code of this directory. */
 static int judge(struct output *o, struct data_dir *all, int at)
 {
@@ -130,15 +143,19 @@ static int judge(struct output *o, struct data_dir *all, int at)
     struct errmsg why = ERRMSG_INIT;
 
     if (d->status != RK_OK) {
-        print(o, d, d->why.text[0] == '\0' ? rk_status_text(d->status) : d->why.text);
+        print_findings(o, d, d->why.text[0] == '\0' ? rk_status_text(d->status) : d->why.text);
         return d->status == RK_CORRUPT || d->status == RK_FOREIGN ? EXIT_CORRUPT
                                                                   : rk_status_exit_code(d->status);
     }
     for (int i = 0; i < at; i++) {
         if (all[i].status == RK_OK && !agree(&all[i], d, &why)) {
-            print(o, d, why.text);
+            print_findings(o, d, why.text);
             return EXIT_REFUSED;
         }
+    }
+    if (d->findings.size > 0) {
+        print_findings(o, d, "");
+        return EXIT_REFUSED;
     }
     print(o, d, "ok");
     return 0;

@@ -7,6 +7,7 @@
 
 #include "base/heap.h"
 #include "storage/snapshot.h"
+#include "storage/verify.h"
 
 static void add_mark(struct data_dir *d, raft_index index, raft_term term, struct slice command)
 {
@@ -122,6 +123,14 @@ static enum rk_status check_whole(struct data_dir *d)
     return RK_OK;
 }
 
+static void add_finding(void *context, const struct storage_finding *finding)
+{
+    struct data_dir *d = context;
+
+    buffer_printf(&d->findings, "%s%s at offset %" PRIu64 ": %s", d->findings.size > 0 ? "; " : "",
+                  finding->file, finding->offset, finding->text);
+}
+
 void data_dir_read(struct data_dir *d, const char *path)
 {
     const struct storage_options options = { .fs = fs_posix(),
@@ -130,7 +139,10 @@ void data_dir_read(struct data_dir *d, const char *path)
     enum rk_status status;
 
     *d = (struct data_dir){ .path = path };
-    status = storage_open(&options, &d->storage, &d->recovered, &d->why);
+    status = storage_verify(fs_posix(), path, add_finding, d, &d->why);
+    if (status == RK_OK) {
+        status = storage_open(&options, &d->storage, &d->recovered, &d->why);
+    }
     if (status == RK_OK) {
         status = load_snapshot(d);
     }
@@ -155,6 +167,7 @@ void data_dir_release(struct data_dir *d)
     storage_close(d->storage);
     refdb_free(d->db);
     heap_free(d->marks);
+    buffer_release(&d->findings);
 }
 
 const struct data_mark *data_dir_mark(const struct data_dir *d, raft_index index)

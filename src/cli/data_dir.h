@@ -22,7 +22,9 @@ struct data_dir {
     const char *path; /* borrowed */
     struct storage *storage;
     struct storage_recovered recovered;
-    struct refdb *db;      /* snapshot and all entries applied; NULL when that failed */
+    struct refdb *db; /* snapshot and all entries applied; NULL when that failed */
+    struct buffer
+        findings; /* everything that is wrong with the files, for people; empty = nothing */
     enum rk_status status; /* OK, or why it could not be read to its end */
     struct errmsg why;
     raft_index first; /* of marks */
@@ -30,7 +32,8 @@ struct data_dir {
     size_t count, capacity;
 };
 
-/* Opens read-only, verifies the newest snapshot, applies every entry.  Fills `status`. */
+/* Verifies every file, opens read-only, applies every entry to the newest snapshot.  Fills `status`
+ * and `findings`. */
 void data_dir_read(struct data_dir *d, const char *path);
 void data_dir_release(struct data_dir *d);
 

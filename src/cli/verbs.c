@@ -231,9 +231,10 @@ const struct verb cli_verbs[] = {
       "  --peer PEER_ADDR      where the others will reach it (as it was)\n",
       cmd_recover },
     { "fsck", "DATA_DIR...",
-      "Offline and read-only: recovers each data directory, verifies its snapshot, applies its\n"
-      "log; of several, checks that entries and states agree.  Exit code 8 when one is damaged,\n"
-      "4 when they disagree.\n",
+      "Offline and read-only: verifies log, index, state and snapshots of each data directory and\n"
+      "applies the log; of several, checks that entries and states agree.  Names each damaged\n"
+      "place by file and offset.  Exit code 8 when a directory is not usable as it is, 4 when the\n"
+      "next start would repair it by itself, or when directories disagree.\n",
       cmd_fsck },
     { "log dump", "DATA_DIR [--from N] [--to N]",
       "Offline and read-only: prints every entry of a log, explained.\n", cmd_log_dump },

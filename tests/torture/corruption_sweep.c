@@ -9,6 +9,7 @@
 
 #include "base/heap.h"
 #include "storage/snapshot.h"
+#include "storage/verify.h"
 #include "support/fs_memory.h"
 #include "support/store.h"
 #include "support/tap.h"
@@ -35,6 +36,7 @@ struct damage {
     unsigned other_file; /* FILE_COUNT = there is none */
     size_t other_offset;
     uint8_t pattern;
+    bool is_padding; /* of a slot, where nothing can be damaged */
 };
 
 struct tally {
@@ -290,6 +292,32 @@ static const char *judge_refusal(struct store *t, enum rk_status status, const s
     return wrong;
 }
 
+/* What fsck is told: which files have findings. */
+static void note_finding(void *context, const struct storage_finding *finding)
+{
+    bool *has_finding = context;
+
+    for (unsigned i = 0; i < FILE_COUNT; i++) {
+        has_finding[i] |= strcmp(finding->file, names[i]) == 0;
+    }
+}
+
+/* The damaged file is named, and no whole one; of two the second may be past telling. */
+static const char *judge_findings(struct store *t, const struct damage *d)
+{
+    bool has_finding[FILE_COUNT] = { false };
+
+    if (storage_verify(t->fs, t->data_dir, note_finding, has_finding, &t->why) != RK_OK) {
+        return "the files cannot be verified";
+    }
+    for (unsigned i = 0; i < FILE_COUNT; i++) {
+        if (has_finding[i] && i != d->file && i != d->other_file) {
+            return "a whole file is called damaged";
+        }
+    }
+    return has_finding[d->file] ? NULL : "damage is not found";
+}
+
 static void try_damage(struct image *image, const struct damage *d, struct tally *tally)
 {
     struct fs_memory *memory = fs_memory_new();
@@ -303,13 +331,14 @@ static void try_damage(struct image *image, const struct damage *d, struct tally
     for (unsigned i = 0; i < FILE_COUNT; i++) {
         write_file(t.fs, names[i], buffer_slice(&image->files[i]));
     }
+    wrong = d->is_padding ? NULL : judge_findings(&t, d);
     status = store_open(&t);
     if (status == RK_OK) {
-        wrong = judge_open(&t, &is_marked);
+        wrong = wrong != NULL ? wrong : judge_open(&t, &is_marked);
         tally->marked += is_marked ? 1 : 0;
         tally->harmless += is_marked ? 0 : 1;
     } else {
-        wrong = judge_refusal(&t, status, image);
+        wrong = wrong != NULL ? wrong : judge_refusal(&t, status, image);
         tally->refused++;
     }
     tally->cases++;
@@ -325,15 +354,10 @@ static void try_damage(struct image *image, const struct damage *d, struct tally
 
 /* ---- The sweeps ---- */
 
-/* Of the state file the slots in use, and a few of the zeros behind them. */
-static bool is_worth_it(const struct image *image, unsigned file, size_t offset)
+/* Behind the slots in use of the state file there are only zeros that nobody reads. */
+static bool is_padding(const struct image *image, unsigned file, size_t offset)
 {
-    size_t in_slot = offset % SLOT_BYTES;
-
-    if (file != 2) {
-        return true;
-    }
-    return in_slot < 32 + get_be32(image->files[2].data + 12) || in_slot % 4099 == 0;
+    return file == 2 && offset % SLOT_BYTES >= 32 + get_be32(image->files[2].data + 12);
 }
 
 static void sweep_file(struct image *image, unsigned file, const char *how)
@@ -342,8 +366,12 @@ static void sweep_file(struct image *image, unsigned file, const char *how)
     struct tally tally = { 0 };
 
     for (size_t i = 0; i < image->files[file].size && !(tap_is_first() && tally.bad > 0); i++) {
-        for (unsigned p = 0; p < sizeof patterns && is_worth_it(image, file, i); p++) {
-            struct damage d = { file, i, FILE_COUNT, 0, patterns[p] };
+        for (unsigned p = 0; p < sizeof patterns; p++) {
+            struct damage d = { file, i, FILE_COUNT, 0, patterns[p], is_padding(image, file, i) };
+
+            if (d.is_padding && i % 4099 != 0) {
+                continue; /* a few of them */
+            }
 
             try_damage(image, &d, &tally);
         }
@@ -374,7 +402,7 @@ static void sweep_pairs(struct image *image, const char *how, size_t stride)
 
         record_at(image, k, &offset, &size);
         for (size_t i = 0; i < size; i += stride) {
-            struct damage d = { 0, offset + i, 1, 20 * k + i % 20, 0x10 };
+            struct damage d = { 0, offset + i, 1, 20 * k + i % 20, 0x10, false };
 
             try_damage(image, &d, &tally);
         }

@@ -179,9 +179,9 @@ def a_full_disk():
             goes_on(node, 100)
             check_nothing_lost(node, writers)
             check(node.stop(30) == 0, "no clean stop")
-            return "a full disk: the node %s, %d acknowledged updates, 0 lost, goes on with space" % (
-                "ended with 74" if ended else "refused %s and served reads" % refusals(writers),
-                count(writers))
+            how = "ended with 74" if ended else "refused %s and served reads" % refusals(writers)
+            return "a full disk: the node %s, %d acknowledged updates, 0 lost, then goes on" % (
+                how, count(writers))
         finally:
             if cluster is not None:
                 cluster.nodes[0].kill()
