@@ -111,7 +111,8 @@ def fsck_says_what_the_files_hold():
         check(files["records"] == len(files["entries"]), "a clean stop syncs the index")
         refs = [ref["name"] for repo in newest["state"].repositories for ref in repo["refs"]]
         check(len(refs) + 1 == row["refs"] and b"refs/tags/x" in refs, str((len(refs), row)))
-        check([r["path"] for r in newest["state"].repositories] == [b"g/a.git", b"h/b.git"], "paths")
+        paths = [r["path"] for r in newest["state"].repositories]
+        check(paths == [b"g/a.git", b"h/b.git"], str(paths))
         check([t["path"] for t in newest["state"].tombstones] == [b"g/old.git"], "tombstones")
         check(newest["state"].actors[:1] == [b"joe"], str(newest["state"].actors))
         check(newest["state"].sessions and newest["state"].results, "results of a session")
