@@ -25,10 +25,29 @@ static void copy_text(char *to, size_t size, const char *from)
     snprintf(to, size, "%s", from == NULL ? "" : from);
 }
 
+/*
+ * The incarnation this id has had, as far as anything here knows: an empty directory at the
+ * address of one that was removed must not take it for itself.
+ */
+static uint64_t incarnation_of(const struct node *n, node_id id)
+{
+    raft_index index = 0;
+    const struct member *m = membership_find(raft_membership(n->raft), id);
+
+    if (m == NULL) {
+        m = membership_find(raft_committed_membership(n->raft, &index), id);
+    }
+    for (unsigned i = 0; i < n->guest_count && m == NULL; i++) {
+        if (n->guests[i].id == id) {
+            return n->guests[i].incarnation;
+        }
+    }
+    return m == NULL ? n->state.incarnation : m->incarnation; /* nobody else has ours */
+}
+
 void identity_fill_hello(void *context, struct hello *hello)
 {
     const struct node *n = context;
-    const struct member *target = membership_find(raft_membership(n->raft), hello->target);
     char target_name[sizeof hello->target_name];
 
     memcpy(target_name, hello->target_name, sizeof target_name);
@@ -41,7 +60,7 @@ void identity_fill_hello(void *context, struct hello *hello)
         .boot_count = n->state.boot_count,
         .is_empty = n->is_empty,
         .membership_index = raft_membership_index(n->raft),
-        .target_incarnation = target == NULL ? 0 : target->incarnation,
+        .target_incarnation = incarnation_of(n, hello->target),
     };
     memcpy(hello->target_name, target_name, sizeof target_name);
     memcpy(hello->cluster_id, n->state.cluster_id, CLUSTER_ID_BYTES);

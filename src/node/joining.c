@@ -63,7 +63,9 @@ enum rk_status identity_admit_guest(struct node *n, const struct hello *hello, s
     if (g == NULL) {
         g = &n->guests[n->guest_count++];
     }
-    *g = (struct guest){ .id = hello->sender, .membership_index = hello->membership_index };
+    *g = (struct guest){ .id = hello->sender,
+                         .membership_index = hello->membership_index,
+                         .incarnation = hello->incarnation };
     memcpy(g->name, hello->sender_name, sizeof g->name);
     members_refresh_transport(n);
     return RK_OK;

@@ -70,6 +70,7 @@ struct node {
     struct guest {
         node_id id;
         raft_index membership_index; /* that they go by */
+        uint64_t incarnation;
         char name[NODE_NAME_BYTES_MAX + 1];
     } guests[MEMBERS_MAX];
     unsigned guest_count;
