@@ -220,7 +220,8 @@ void node_turn(struct node *n)
         n->flush[i](n->flush_context[i]);
     }
     /* Callbacks may have proposed or read again. */
-    n->has_more |= n->proposals.queue.count > 0 && raft_leader(n->raft) == n->state.id;
+    n->has_more |= n->proposals.queue.count > 0 && raft_role_of(n->raft) == RAFT_LEADER &&
+                   !raft_holds_proposals(n->raft);
     n->has_more |= n->reads.now.count > 0;
     turn_stopping(n);
     arm_timer(n);
