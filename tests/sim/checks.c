@@ -12,6 +12,7 @@
 #define TERMS_MAX 1000000
 #define IN_FLIGHT_MAX (64 * MIB)
 #define HELD_MAX 10000
+#define TURNS_PER_SECOND_MAX 50000
 
 /* What is known of an index that was committed. */
 struct committed {
@@ -96,8 +97,8 @@ void checks_note_vote(struct machine *m, raft_term term, node_id candidate)
 {
     reach_term(term);
     if (seen.votes[m->id][term] != 0 && seen.votes[m->id][term] != candidate) {
-        sim_fail("%s votes for n%" PRIu64 " in term %" PRIu64 ", after n%" PRIu64, m->name,
-                 candidate, term, seen.votes[m->id][term]);
+        sim_fail("%s votes for %" PRIu64 " in term %" PRIu64 ", after %" PRIu64, m->name, candidate,
+                 term, seen.votes[m->id][term]);
     }
     seen.votes[m->id][term] = candidate;
 }
@@ -125,14 +126,14 @@ static void note_leader(struct machine *m, const struct raft *r)
     raft_term term = raft_current_term(r);
 
     reach_term(term);
-    if (seen.leaders[term] != 0 && seen.leaders[term] != m->id) {
-        sim_fail("two leaders in term %" PRIu64 ": n%" PRIu64 " and %s", term, seen.leaders[term],
+    if (seen.leaders[term] != 0 && seen.leaders[term] != m->node->state.id) {
+        sim_fail("two leaders in term %" PRIu64 ": %" PRIu64 " and %s", term, seen.leaders[term],
                  m->name);
     }
     sim->elections += seen.leaders[term] == 0;
-    seen.leaders[term] = m->id;
+    seen.leaders[term] = m->node->state.id;
     m->leader_since_us = sim->now_us;
-    checks_note_vote(m, term, m->id);
+    checks_note_vote(m, term, m->node->state.id);
     check_completeness(m, r);
 }
 
@@ -180,6 +181,12 @@ void __wrap_raft_step(struct raft *r, const struct raft_event *event, struct raf
     __real_raft_step(r, event, effects);
     if (effects->halt != NULL) {
         sim_fail("%s: %s", m->name, effects->halt);
+    }
+    if (was_leader && raft_role_of(r) != RAFT_LEADER && event->type == RAFT_RECEIVE &&
+        event->u.receive->type == MESSAGE_REQUEST_VOTE &&
+        !event->u.receive->u.request_vote.is_transfer) {
+        sim_fail("%s, which leads, is unseated by the campaign of %" PRIu64, m->name,
+                 event->u.receive->from); /* [thesis 4.2.3] */
     }
     if (!was_leader && raft_role_of(r) == RAFT_LEADER) {
         note_leader(m, r);
@@ -390,6 +397,13 @@ void checks_heard(struct machine *m, const struct machine *from)
     m->heard_us[from->id] = sim->now_us;
 }
 
+void checks_forget(struct machine *m)
+{
+    m->acknowledged = 0;
+    memset(seen.votes[m->id], 0, seen.term_capacity * sizeof(node_id));
+    memset(seen.appended[m->id], 0, seen.appended_capacity[m->id] * sizeof(raft_term));
+}
+
 void checks_started(struct machine *m)
 {
     const struct node *n = m->node;
@@ -401,6 +415,18 @@ void checks_started(struct machine *m)
     if (!m->is_banned && !is_damaged && n->durable_index < m->acknowledged) {
         sim_fail("%s starts with %" PRIu64 " entries, and had acknowledged %" PRIu64, m->name,
                  n->durable_index, m->acknowledged);
+    }
+}
+
+/* A loop that finds work without end, and does none. */
+static void check_rest(struct machine *m)
+{
+    if (sim->now_us / SECOND_US != m->second) {
+        m->second = sim->now_us / SECOND_US;
+        m->turns = 0;
+    }
+    if (++m->turns > TURNS_PER_SECOND_MAX) {
+        sim_fail("%s takes turn after turn", m->name);
     }
 }
 
@@ -416,7 +442,8 @@ static void check_quorum_heard(const struct machine *m, const struct raft *r)
     }
     for (unsigned i = 0; i < members->count; i++) {
         const struct member *other = &members->members[i];
-        bool is_heard = other->id == m->id || m->heard_us[other->id] >= late_us;
+        const struct machine *from = machine_of_member(other);
+        bool is_heard = from == m || m->heard_us[from->id] >= late_us;
 
         voters[0] += (other->flags & MEMBER_VOTER) != 0;
         heard[0] += (other->flags & MEMBER_VOTER) != 0 && is_heard;
@@ -443,6 +470,7 @@ void checks_turn(struct machine *m)
             sim_fail("the state of %s at %" PRIu64 " differs from others'", m->name, applied);
         }
     }
+    check_rest(m);
     check_quorum_heard(m, n->raft);
     if (raft_role_of(n->raft) == RAFT_LEADER) {
         note_acknowledged(m, n->durable_index); /* it counts itself */
@@ -467,7 +495,7 @@ void checks_settled(void)
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         const struct machine *m = &sim->machines[i];
 
-        if (m->is_banned) {
+        if (m->is_banned || !machine_is_member(m)) {
             continue;
         }
         if (refdb_applied_index(m->node->refdb) != seen.committed_last) {

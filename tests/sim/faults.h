@@ -42,7 +42,11 @@
     X(SLOW_FOLLOWER, "a follower falls behind the log")                                            \
     X(CLIENT_RETRY, "an answer is lost and a client asks another node")                            \
     X(WIPED, "a directory is wiped, and put back later")                                           \
-    X(ROLLED_BACK, "a directory is put back from an old copy")
+    X(ROLLED_BACK, "a directory is put back from an old copy")                                     \
+    X(MEMBER_ADD, "a member is added, or a learner promoted")                                      \
+    X(MEMBER_REMOVE, "a member is removed, and its process lives on")                              \
+    X(MEMBER_REPLACE, "a directory is lost, and an empty one takes its place")                     \
+    X(LEADER_MOVE, "the leader is told to hand over")
 
 enum fault {
 #define FAULT_ENUM(NAME, text) FAULT_##NAME,
@@ -57,7 +61,8 @@ const char *fault_text(enum fault fault);
 /* What this seed is made of. */
 struct swarm {
     bool is_on[FAULT_COUNT];
-    unsigned machine_count;
+    unsigned machine_count; /* members at first */
+    bool has_churn;         /* members come and go; then nobody's files are spoilt */
     unsigned loss_permille, duplication_permille, reorder_permille, corruption_permille;
     unsigned delay_permille;
     int64_t delay_us_max; /* of a late one */

@@ -38,7 +38,7 @@ static void on_log(void *context, int level, const char *text)
 
 static void fill_members(struct membership *members)
 {
-    for (unsigned i = 1; i <= sim->machine_count; i++) {
+    for (unsigned i = 1; i <= sim->swarm.machine_count; i++) {
         struct member member = { .id = i, .flags = MEMBER_VOTER | MEMBER_VOTER_OLD };
 
         snprintf(member.name, sizeof member.name, "%s", sim->machines[i].name);
@@ -104,7 +104,10 @@ void machine_start(struct machine *m)
     m->known_commit = 0;
     m->known_applied = 0;
     m->is_turn_planned = false;
-    fill_members(&options.initial_members);
+    options.is_joining = m->is_joining;
+    if (!m->is_joining) {
+        fill_members(&options.initial_members);
+    }
     sim->restarts++;
     sim->current = m;
     status = node_open((struct event_base *)m, &options, &m->node, &why);

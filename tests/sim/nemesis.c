@@ -547,6 +547,12 @@ static bool make_other_fault(enum fault fault, struct machine *m)
     case FAULT_CLOCK_JUMP:
         m->wall_offset_ms = sim_between(-1000000000, 1000000000);
         return true;
+    case FAULT_MEMBER_ADD:
+    case FAULT_MEMBER_REMOVE:
+    case FAULT_MEMBER_REPLACE:
+    case FAULT_LEADER_MOVE:
+        operator_act(fault, sim_chance(500) ? any_machine() : m);
+        return false;
     case FAULT_PAUSE:
         m->paused_until_us = sim->now_us + short_us() * 3;
         return true;

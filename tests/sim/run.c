@@ -8,6 +8,8 @@
 #define SETTLE_US (30 * SECOND_US)
 #define SETTLE_ELECTIONS 20
 
+#define SPARES 2 /* machines that are no members yet */
+
 /* What the end still lacks; NULL = nothing. */
 static const char *unsettled(void)
 {
@@ -19,10 +21,13 @@ static const char *unsettled(void)
     if (leader == NULL) {
         return "nobody leads";
     }
+    if (operator_unfinished() != NULL) {
+        return operator_unfinished();
+    }
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         const struct node *n = sim->machines[i].node;
 
-        if (sim->machines[i].is_banned) {
+        if (sim->machines[i].is_banned || !machine_is_member(&sim->machines[i])) {
             continue;
         }
         if (n == NULL) {
@@ -92,17 +97,19 @@ uint64_t run_seed(const struct sim_options *options, struct totals *totals)
     if (options->is_aimed) {
         teeth_aim(&sim->swarm);
     }
-    sim->machine_count = sim->swarm.machine_count;
+    sim->machine_count = sim->swarm.machine_count + (sim->swarm.has_churn ? SPARES : 0);
     net_init();
     checks_init();
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         machine_init(&sim->machines[i], i);
+        sim->machines[i].is_joining = i > sim->swarm.machine_count;
     }
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         machine_start(&sim->machines[i]);
     }
     clients_start();
     nemesis_start();
+    operator_start();
     sim_run_until((options->seconds != 0 ? options->seconds : sim->swarm.seconds) * SECOND_US);
     if (options->steps_max == 0) {
         settle();

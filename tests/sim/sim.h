@@ -28,6 +28,7 @@
 #define SECOND_US INT64_C(1000000)
 
 struct node;
+struct member;
 
 /* ---- A machine: a host, its clock, its disk, and the process on it ---- */
 
@@ -37,6 +38,7 @@ struct machine {
     char address[32];
     struct node *node; /* NULL = no process */
     unsigned boot;     /* raised when a process ends: what waits for an older one is void */
+    bool is_joining;   /* its directory began empty, to be admitted by a cluster */
     bool is_dying;     /* the process is being torn down: nothing it does has an effect */
     bool is_dark;      /* the host itself is off or unreachable: nobody answers for the dead */
     bool is_banned;    /* its process is refused for good; not counted in demands */
@@ -59,6 +61,8 @@ struct machine {
     raft_index known_applied;
     raft_index acknowledged; /* it has said that it holds all up to here; outlives the process */
     int64_t leader_since_us;
+    int64_t second; /* of virtual time, and its turns in it */
+    unsigned turns;
     int64_t heard_us[MACHINES_MAX + 1]; /* when bytes of that machine last came */
 };
 
@@ -206,6 +210,20 @@ void checks_heard(struct machine *m, const struct machine *from);
 void checks_started(struct machine *m);
 
 void checks_note_vote(struct machine *m, raft_term term, node_id candidate);
+
+/* Its directory is another one: what it said before binds nobody. */
+void checks_forget(struct machine *m);
+
+/* ---- operator.c ---- */
+
+void operator_start(void);
+/* Begins what this fault is, if it can be begun; it is counted when it was done. */
+void operator_act(enum fault fault, struct machine *m);
+/* What it is still about; NULL = nothing. */
+const char *operator_unfinished(void);
+/* As the leader has it. */
+bool machine_is_member(const struct machine *m);
+struct machine *machine_of_member(const struct member *member);
 
 /* ---- nemesis.c ---- */
 

@@ -43,6 +43,25 @@ static void draw_network(struct swarm *s, struct rng *rng)
     s->corruption_permille = s->is_on[FAULT_CORRUPTION] ? 1 : 0;
 }
 
+/* With members that are replaced there are not always enough copies left for damage as well. */
+static void draw_churn(struct swarm *s, struct rng *rng)
+{
+    static const enum fault spoiling[] = { FAULT_ROT_SNAPSHOT, FAULT_ROT_STATE, FAULT_ROT_LOG,
+                                           FAULT_MISDIRECTED,  FAULT_EIO_READ,  FAULT_WIPED,
+                                           FAULT_ROLLED_BACK };
+
+    s->has_churn = PICK(rng, 0, 0, 1) == 1 && s->machine_count >= 3;
+    if (!s->has_churn) {
+        s->is_on[FAULT_MEMBER_ADD] = s->is_on[FAULT_MEMBER_REMOVE] = false;
+        s->is_on[FAULT_MEMBER_REPLACE] = false;
+        return;
+    }
+    for (unsigned i = 0; i < sizeof spoiling / sizeof spoiling[0]; i++) {
+        s->is_on[spoiling[i]] = false;
+    }
+    s->is_on[FAULT_MEMBER_ADD] = true; /* who only removes is soon done */
+}
+
 void swarm_draw(struct swarm *s, uint64_t seed)
 {
     struct rng stream;
@@ -70,4 +89,5 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->seconds = PICK(rng, 60, 120, 240);
     s->read_percent = (unsigned)PICK(rng, 15, 40, 40, 80);
     s->can_allocate = PICK(rng, 0, 1, 1) == 1;
+    draw_churn(s, rng);
 }

@@ -75,6 +75,24 @@ void teeth_aim(struct swarm *s)
         s->machine_count = 3;
         s->read_percent = 80;
         break;
+    case TOOTH_MEMBERSHIP_WITHOUT_COMMIT: /* needs changes while leaders change */
+        only(s,
+             (const enum fault[]){ FAULT_MEMBER_ADD, FAULT_MEMBER_REMOVE, FAULT_CUT_REJECT,
+                                   FAULT_CUT },
+             4);
+        s->has_churn = true;
+        s->machine_count = 3;
+        s->fault_us_mean = SECOND_US / 3;
+        break;
+    case TOOTH_REMOVED_DISRUPTS: /* needs somebody who is removed and does not know */
+        only(s,
+             (const enum fault[]){ FAULT_MEMBER_ADD, FAULT_MEMBER_REMOVE, FAULT_SLOW_FOLLOWER,
+                                   FAULT_CUT_ONE_WAY },
+             4);
+        s->has_churn = true;
+        s->machine_count = 5;
+        s->fault_us_mean = SECOND_US;
+        break;
     case TOOTH_SYNC_RETRIED: /* needs the power cut after the failed sync */
         s->is_on[FAULT_EIO_SYNC] = s->is_on[FAULT_POWER_CUT] = s->sync_forgets = true;
         s->fault_us_mean = SECOND_US / 2;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operator: adds members and removes them, replaces one whose directory is lost, moves the
+ * leader.  Asks like anybody, at any node, one thing at a time, and is told what became of it.
+ *
+ * What a good operator does not do: wipe a second directory before the first one's place is
+ * taken, and give the directory of a removed member to a new one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/heap.h"
+#include "node/node_internal.h"
+#include "sim/sim.h"
+
+struct question {
+    enum fault fault; /* what it is when it was done */
+    struct machine *at;
+    const struct machine *target;
+};
+
+static struct machine *asked; /* whose answer is waited for; NULL = nobody's */
+static unsigned asked_boot;
+static struct machine *lost; /* whose directory is; NULL = nobody's */
+static uint64_t lost_incarnation;
+
+/* ---- Who is what ---- */
+
+struct machine *machine_of_member(const struct member *member)
+{
+    return &sim->machines[strtoul(member->name + 1, NULL, 10)];
+}
+
+/* As the leader has it in force; NULL = nobody leads, or it is none. */
+static const struct member *member_of(const struct machine *m)
+{
+    const struct machine *leader = machine_leader();
+
+    return leader == NULL ? NULL
+                          : membership_find_name(raft_membership(leader->node->raft), m->name);
+}
+
+static bool is_quiet(const struct raft *r)
+{
+    raft_index index = 0;
+
+    (void)raft_committed_membership(r, &index);
+    return index == raft_membership_index(r) && !membership_is_joint(raft_membership(r));
+}
+
+bool machine_is_member(const struct machine *m)
+{
+    return member_of(m) != NULL;
+}
+
+const char *operator_unfinished(void)
+{
+    const struct machine *leader = machine_leader();
+
+    if (lost != NULL) {
+        return "a lost directory is not replaced";
+    }
+    return leader == NULL || is_quiet(leader->node->raft) ? NULL : "members are changing";
+}
+
+/* ---- Asking ---- */
+
+static void on_answer(void *context, enum rk_status status, raft_index index, const char *why)
+{
+    struct question *q = context;
+
+    sim_note((uint64_t)status * 1000 + index);
+    if (!q->at->is_dying) {
+        sim_trace("operator: %s of %s at %s: %s %s", fault_name(q->fault), q->target->name,
+                  q->at->name, rk_status_word(status), why == NULL ? "" : why);
+        if (status == RK_OK) {
+            sim_fault(q->fault);
+        }
+    }
+    if (asked == q->at) {
+        asked = NULL;
+    }
+    heap_free(q);
+}
+
+static void ask(enum member_change_kind kind, const struct machine *target, enum fault fault)
+{
+    struct machine *leader = machine_leader();
+    struct machine *at = leader != NULL && sim_chance(700)
+                             ? leader
+                             : &sim->machines[sim_between(1, sim->machine_count)];
+    struct member_change change = { .kind = kind };
+    struct question *q;
+
+    if (at->node == NULL || at->paused_until_us > sim->now_us) {
+        return;
+    }
+    snprintf(change.name, sizeof change.name, "%s", target->name);
+    if (kind == MEMBER_CHANGE_ADD || kind == MEMBER_CHANGE_ADD_LEARNER ||
+        kind == MEMBER_CHANGE_REPLACE) {
+        snprintf(change.peer_address, sizeof change.peer_address, "%s", target->address);
+    }
+    q = heap_new(struct question);
+    *q = (struct question){ fault, at, target };
+    sim->current = at;
+    asked = at;
+    asked_boot = at->boot;
+    if (node_change_members(at->node, &change, on_answer, q) != RK_OK) {
+        asked = NULL;
+        heap_free(q);
+    }
+    machine_turn(at);
+    sim->current = NULL;
+}
+
+static bool is_waiting(void)
+{
+    return asked != NULL && asked->boot == asked_boot;
+}
+
+/* ---- What it does ---- */
+
+static void start_empty(struct machine *m)
+{
+    machine_kill(m, FS_CRASH_PROCESS, false);
+    fs_memory_free(m->disk.memory);
+    m->disk.memory = disk_memory();
+    m->is_joining = true;
+    checks_forget(m);
+    machine_restart_after(m, sim_between(1000, SECOND_US));
+}
+
+static void add(struct machine *m)
+{
+    const struct machine *leader = machine_leader();
+    const struct member *member = member_of(m);
+    raft_index index;
+
+    if (leader == NULL || lost != NULL) {
+        return;
+    }
+    if (member != NULL) { /* a learner that was to stay one */
+        if ((member->flags & (MEMBER_VOTES | MEMBER_PROMOTE)) == 0) {
+            ask(MEMBER_CHANGE_PROMOTE, m, FAULT_MEMBER_ADD);
+        }
+        return;
+    }
+    if (membership_find_name(raft_committed_membership(leader->node->raft, &index), m->name) ==
+            NULL &&
+        is_quiet(leader->node->raft)) {
+        if (m->node == NULL || !m->node->is_empty) {
+            start_empty(m);
+        }
+        ask(sim_chance(700) ? MEMBER_CHANGE_ADD : MEMBER_CHANGE_ADD_LEARNER, m, FAULT_MEMBER_ADD);
+    }
+}
+
+static bool all_run_but(const struct machine *m, const struct membership *members)
+{
+    for (unsigned i = 0; i < members->count; i++) {
+        const struct machine *other = machine_of_member(&members->members[i]);
+
+        if (other != m && other->node == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void lose(struct machine *m)
+{
+    const struct machine *leader = machine_leader();
+    const struct member *member = member_of(m);
+
+    if (lost != NULL || leader == NULL || member == NULL || m->node == NULL ||
+        member->incarnation == 0 || (member->flags & MEMBER_VOTER) == 0 ||
+        !is_quiet(leader->node->raft) ||
+        membership_voter_count(raft_membership(leader->node->raft)) < 3 ||
+        !all_run_but(m, raft_membership(leader->node->raft))) {
+        return;
+    }
+    lost = m;
+    lost_incarnation = member->incarnation;
+    sim_trace("operator: the directory of %s is lost", m->name);
+    start_empty(m);
+}
+
+/* Asks again until the new directory has the place of the old one. */
+static void replace_lost(void)
+{
+    const struct machine *leader = machine_leader();
+    const struct member *member = lost == NULL ? NULL : member_of(lost);
+
+    if (lost == NULL || leader == NULL || is_waiting()) {
+        return;
+    }
+    if (member != NULL && member->incarnation == lost_incarnation) {
+        ask(MEMBER_CHANGE_REPLACE, lost, FAULT_MEMBER_REPLACE);
+    } else if (is_quiet(leader->node->raft) &&
+               (member == NULL || (member->flags & MEMBER_VOTER) != 0)) {
+        lost = NULL;
+    }
+}
+
+static void on_look(void *context, uint64_t argument)
+{
+    (void)context;
+    (void)argument;
+    replace_lost();
+    sim_after(SIM_WORLD, NULL, SECOND_US, on_look, NULL, 0);
+}
+
+void operator_act(enum fault fault, struct machine *m)
+{
+    if (is_waiting()) {
+        return;
+    }
+    switch (fault) {
+    case FAULT_MEMBER_ADD:
+        add(m);
+        break;
+    case FAULT_MEMBER_REMOVE:
+        if (m != lost && machine_is_member(m)) {
+            ask(MEMBER_CHANGE_REMOVE, m, fault);
+        }
+        break;
+    case FAULT_MEMBER_REPLACE:
+        lose(m);
+        break;
+    default:
+        ask(MEMBER_CHANGE_LEADER, m, fault);
+    }
+}
+
+void operator_start(void)
+{
+    asked = lost = NULL;
+    if (sim->swarm.has_churn) {
+        sim_after(SIM_WORLD, NULL, SECOND_US, on_look, NULL, 0);
+    }
+}
