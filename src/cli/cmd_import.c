@@ -1,179 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * refkeeper import: the cluster learns the refs of a repository on this machine.
- *
- * Idempotent: what is there already with the same value is left alone, so that an import that was
- * cut short is simply started again.  A ref with another value in the cluster is a conflict and
- * kept, unless --force; refs only the cluster has are kept.
+ * refkeeper import: the cluster learns the refs of one repository on this machine, of a whole tree
+ * of them, or which repositories there are from the list of another system.
  */
-#include <inttypes.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "cli/bare_tree.h"
 #include "cli/cli.h"
-#include "cli/git.h"
-#include "cli/git_refs.h"
-#include "cli/progress.h"
+#include "cli/import_many.h"
+#include "cli/import_refs.h"
+#include "cli/site_list.h"
 #include "cli/verbs.h"
-#include "sys/clock.h"
 
-#define GIT_MS (30 * 60 * 1000)
-#define CHUNK_REFS 5000
+#define LIST_BYTES_MAX (1024L * 1024 * 1024)
 
-struct import {
-    struct cli *cli;
-    struct rk_client *client;
-    const char *path, *storage, *git_dir;
-    bool is_force;
-    struct git_refs disk;
-    struct git_refs cluster; /* names and ids owned one by one, sorted as the server sends them */
-    size_t cluster_capacity;
-    struct rk_write write;
-    uint64_t created, unchanged, conflicts;
-    uint64_t index;
+struct arguments {
+    char *tree, *list, *format, *prefix, *storage, *root;
+    struct import_many many;
 };
 
-/* ---- The repository itself ---- */
+/* ---- One ---- */
 
-static char *ask_git(const struct import *im, const char *one, const char *two)
+static void tell_conflict(void *context, const char *ref, const char *text)
 {
-    const char *words[] = { one, two, NULL, NULL };
+    unsigned *said = context;
 
-    if (strcmp(one, "symbolic-ref") == 0) {
-        words[1] = "-q";
-        words[2] = two;
-    }
-    return git_line(im->git_dir, words, clock_monotonic_ms() + GIT_MS);
-}
-
-/* Creates it, or adopts the one of that path; HEAD follows the disk. */
-static int prepare_repository(struct import *im)
-{
-    char *head = ask_git(im, "symbolic-ref", "HEAD");
-    char *format = ask_git(im, "rev-parse", "--show-object-format");
-    struct rk_repo_spec spec = { .path = im->path, .primary = im->storage };
-    struct rk_error error;
-    enum rk_status status;
-
-    spec.format = format[0] == '\0' ? NULL : format;
-    spec.head = head[0] == '\0' ? NULL : head;
-    status = rk_repo_create(im->client, &spec, &im->write, &im->index, &error);
-    if (status == RK_EXISTS) {
-        status = spec.head == NULL ? RK_OK
-                                   : rk_repo_set_head(im->client, im->path, spec.head, &im->write,
-                                                      &im->index, &error);
-    }
-    heap_free(head);
-    heap_free(format);
-    return status == RK_OK ? 0 : cli_fail(im->cli, &error);
-}
-
-static int keep(void *context, const char *ref, const char *oid)
-{
-    struct import *im = context;
-    struct git_refs *known = &im->cluster;
-
-    if (known->count == im->cluster_capacity) {
-        im->cluster_capacity = im->cluster_capacity == 0 ? 1024 : 2 * im->cluster_capacity;
-        known->refs = heap_grow(known->refs, im->cluster_capacity * sizeof *known->refs);
-    }
-    known->refs[known->count++] = (struct git_ref){ heap_copy_text(ref, strlen(ref)),
-                                                    heap_copy_text(oid, strlen(oid)) };
-    return 0;
-}
-
-static void release(struct import *im)
-{
-    for (size_t i = 0; i < im->cluster.count; i++) {
-        heap_free((void *)(uintptr_t)im->cluster.refs[i].name);
-        heap_free((void *)(uintptr_t)im->cluster.refs[i].oid);
-    }
-    git_refs_release(&im->cluster);
-    git_refs_release(&im->disk);
-}
-
-/* ---- Refs ---- */
-
-static void tell_conflict(struct import *im, const char *ref, const char *text)
-{
-    im->conflicts++;
-    if (im->conflicts <= 20) {
+    if ((*said)++ < 20) {
         fprintf(stderr, "refkeeper import: %s: %s\n", ref, text);
     }
 }
 
-/* One request of independent changes. */
-static int send_chunk(struct import *im, struct rk_ref_change *changes, size_t *count)
-{
-    struct rk_ref_results *results = NULL;
-    struct rk_error error;
-    enum rk_status status;
-
-    if (*count == 0) {
-        return 0;
-    }
-    status = rk_ref_txn(im->client, im->path, false, changes, *count, &im->write, &results, &error);
-    if (status != RK_OK && results == NULL) {
-        return cli_fail(im->cli, &error);
-    }
-    for (size_t i = 0; i < *count; i++) {
-        if (rk_ref_results_get(results, i, &error) == RK_OK) {
-            im->created++;
-        } else {
-            tell_conflict(im, changes[i].ref, error.message);
-        }
-    }
-    im->index = rk_ref_results_index(results);
-    rk_ref_results_free(results);
-    *count = 0;
-    return 0;
-}
-
-static int import_refs(struct import *im)
-{
-    struct rk_ref_change *changes = heap_alloc(CHUNK_REFS * sizeof *changes);
-    struct progress progress;
-    size_t count = 0;
-    int code = 0;
-
-    progress_start(&progress, im->path, im->disk.count);
-    for (size_t i = 0; i < im->disk.count && code == 0; i++) {
-        const struct git_ref *ref = &im->disk.refs[i];
-        const char *known = git_refs_find(&im->cluster, ref->name);
-
-        if (known != NULL && strcmp(known, ref->oid) == 0) {
-            im->unchanged++;
-        } else if (known != NULL && !im->is_force) {
-            char text[160];
-
-            snprintf(text, sizeof text, "the cluster has %s, the disk %s", known, ref->oid);
-            tell_conflict(im, ref->name, text);
-        } else {
-            changes[count++] = (struct rk_ref_change){ ref->name, known == NULL ? RK_ABSENT : known,
-                                                       ref->oid };
-        }
-        if (count == CHUNK_REFS) {
-            code = send_chunk(im, changes, &count);
-        }
-        progress_set(&progress, i);
-    }
-    if (code == 0) {
-        code = send_chunk(im, changes, &count);
-    }
-    progress_end(&progress);
-    heap_free(changes);
-    return code;
-}
-
-static int report(struct import *im)
+static int report(struct cli *cli, const struct import *im)
 {
     static const char *const columns[] = { "path",      "refs",      "imported",
                                            "unchanged", "conflicts", "index" };
-    struct output *o = output_open(im->cli->format, OUTPUT_RECORD, columns, 6);
+    struct output *o = output_open(cli->format, OUTPUT_RECORD, columns, 6);
 
     output_text(o, im->path);
-    output_number(o, im->disk.count);
+    output_number(o, im->refs);
     output_number(o, im->created);
     output_number(o, im->unchanged);
     output_number(o, im->conflicts);
@@ -185,40 +52,181 @@ static int report(struct import *im)
     return im->conflicts > 0 ? EXIT_REFUSED : 0;
 }
 
-int cmd_import(struct cli *cli, int argc, char **argv)
+static int import_one(struct cli *cli, char **argv, bool is_force)
 {
-    struct import im = { .cli = cli };
-    const struct flag flags[] = { { "force", FLAG_BOOL, &im.is_force } };
-    struct errmsg why = ERRMSG_INIT;
+    unsigned said = 0;
+    struct import im = { .path = argv[0],
+                         .storage = argv[1],
+                         .git_dir = argv[2],
+                         .is_force = is_force,
+                         .shows_progress = true,
+                         .conflict = tell_conflict,
+                         .context = &said };
     struct rk_error error;
-    int code = EXIT_USAGE;
+    int code = 0;
 
-    if (cli_parse(cli, argc, argv, flags, 1, 3, 3) < 0) {
-        return EXIT_USAGE;
-    }
-    im.path = argv[0];
-    im.storage = argv[1];
-    im.git_dir = argv[2];
-    im.write.actor = cli_actor(cli);
+    im.actor = cli_actor(cli);
     im.client = cli_client(cli, &code);
     if (im.client == NULL) {
         return code;
     }
-    if (git_refs_read(&im.disk, im.git_dir, clock_monotonic_ms() + GIT_MS, &why) != RK_OK) {
-        code = cli_fail_text(cli, RK_NOT_FOUND, "read %s: %s", im.git_dir, why.text);
-    } else {
-        code = prepare_repository(&im);
+    return import_run(&im, &error) == RK_OK ? report(cli, &im) : cli_fail(cli, &error);
+}
+
+/* ---- A tree ---- */
+
+static int import_tree(struct cli *cli, struct arguments *a, const char *storage)
+{
+    struct errmsg why = ERRMSG_INIT;
+    struct bare_tree tree;
+    size_t count = 0;
+    int code;
+
+    if (bare_tree_read(&tree, a->tree, &why) != RK_OK) {
+        return cli_fail_text(cli, RK_NOT_FOUND, "%s", why.text);
     }
-    if (code == 0 &&
-        rk_ref_list(im.client, im.path, NULL, NULL, keep, &im, NULL, NULL, &error) != RK_OK) {
-        code = cli_fail(cli, &error);
+    a->many.items = heap_zalloc((tree.count + 1) * sizeof *a->many.items);
+    for (size_t i = 0; i < tree.count; i++) {
+        if (a->prefix == NULL || strncmp(tree.paths[i], a->prefix, strlen(a->prefix)) == 0) {
+            a->many.items[count++] = (struct import_item){ .path = tree.paths[i],
+                                                           .place = bare_tree_place(a->tree,
+                                                                                    tree.paths[i]),
+                                                           .storage = storage };
+        }
     }
-    if (code == 0) {
-        code = import_refs(&im);
+    a->many.count = count;
+    if (tree.skipped > 0) {
+        fprintf(stderr,
+                "refkeeper import: %zu folders could not be read or have no canonical "
+                "path\n",
+                tree.skipped);
     }
-    if (code == 0) {
-        code = report(&im);
+    code = import_many_run(&a->many);
+    for (size_t i = 0; i < count; i++) {
+        heap_free((void *)(uintptr_t)a->many.items[i].place);
     }
-    release(&im);
+    heap_free(a->many.items);
+    bare_tree_release(&tree);
     return code;
+}
+
+/* ---- A list ---- */
+
+static enum rk_status read_file(const char *path, struct buffer *text, struct errmsg *why)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    char bytes[65536];
+    size_t size;
+    bool is_ok;
+
+    if (file == NULL) {
+        errmsg_set(why, "read %s: %s", path, strerror(errno));
+        return RK_NOT_FOUND;
+    }
+    while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && text->size < LIST_BYTES_MAX) {
+        buffer_put(text, bytes, size);
+    }
+    is_ok = ferror(file) == 0 && text->size < LIST_BYTES_MAX;
+    if (file != stdin) {
+        (void)fclose(file);
+    }
+    if (!is_ok) {
+        errmsg_set(why, "read %s: it fails, or is too long", path);
+    }
+    return is_ok ? RK_OK : RK_IO;
+}
+
+/* False when nobody says which storage is the primary. */
+static bool fill_item(const struct arguments *a, const struct site_repository *from,
+                      struct import_item *item)
+{
+    *item = (struct import_item){ .path = from->path, .behind = from->behind };
+    item->primary = from->primary != NULL   ? from->primary
+                    : a->storage != NULL    ? a->storage
+                    : from->copy_count == 1 ? from->copies[0].storage
+                                            : NULL;
+    for (size_t i = 0; i < from->copy_count && item->primary != NULL; i++) {
+        if (strcmp(from->copies[i].storage, item->primary) != 0) {
+            item->replicas[item->replica_count++] = from->copies[i].storage;
+        }
+    }
+    if (a->root != NULL) {
+        item->place = bare_tree_place(a->root, from->place == NULL ? from->path : from->place);
+        item->storage = a->storage;
+    }
+    return item->primary != NULL;
+}
+
+static int import_items(struct cli *cli, struct arguments *a, const struct site_list *list)
+{
+    int code = 0;
+
+    a->many.items = heap_zalloc((list->count + 1) * sizeof *a->many.items);
+    for (size_t i = 0; i < list->count && code == 0; i++) {
+        a->many.count = i + 1;
+        if (!fill_item(a, &list->items[i], &a->many.items[i])) {
+            code = cli_fail_text(cli, RK_BADARG,
+                                 "%s: nothing says which storage is its primary; "
+                                 "give --storage",
+                                 list->items[i].path);
+        }
+    }
+    if (code == 0) {
+        code = import_many_run(&a->many);
+    }
+    for (size_t i = 0; i < a->many.count; i++) {
+        heap_free((void *)(uintptr_t)a->many.items[i].place);
+    }
+    heap_free(a->many.items);
+    return code;
+}
+
+static int import_list(struct cli *cli, struct arguments *a)
+{
+    struct buffer text = BUFFER_INIT;
+    struct errmsg why = ERRMSG_INIT;
+    struct site_list list = { 0 };
+    enum rk_status status = read_file(a->list, &text, &why);
+    int code;
+
+    if (status == RK_OK) {
+        status = site_list_parse(&list, a->format == NULL ? "praefect" : a->format,
+                                 buffer_slice(&text), &why);
+    }
+    code = status == RK_OK ? import_items(cli, a, &list)
+                           : cli_fail_text(cli, status, "%s: %s", a->list, why.text);
+    site_list_release(&list);
+    buffer_release(&text);
+    return code;
+}
+
+int cmd_import(struct cli *cli, int argc, char **argv)
+{
+    struct arguments a = { .many = { .cli = cli } };
+    const struct flag flags[] = { { "force", FLAG_BOOL, &a.many.is_force },
+                                  { "dry-run", FLAG_BOOL, &a.many.is_dry_run },
+                                  { "jobs", FLAG_NUMBER, &a.many.jobs },
+                                  { "tree", FLAG_TEXT, &a.tree },
+                                  { "prefix", FLAG_TEXT, &a.prefix },
+                                  { "list", FLAG_TEXT, &a.list },
+                                  { "format", FLAG_TEXT, &a.format },
+                                  { "storage", FLAG_TEXT, &a.storage },
+                                  { "root", FLAG_TEXT, &a.root } };
+    int count = cli_parse(cli, argc, argv, flags, sizeof flags / sizeof flags[0], 0, 3);
+
+    if (count < 0) {
+        return EXIT_USAGE;
+    }
+    if (a.tree != NULL && a.list == NULL && count == 1) {
+        return import_tree(cli, &a, argv[0]);
+    }
+    if (a.list != NULL && a.tree == NULL && count == 0 && (a.root == NULL || a.storage != NULL)) {
+        return import_list(cli, &a);
+    }
+    if (a.tree == NULL && a.list == NULL && count == 3 && !a.many.is_dry_run) {
+        return import_one(cli, argv, a.many.is_force);
+    }
+    return cli_usage_error(cli,
+                           "PATH STORAGE GIT_DIR, or --tree ROOT STORAGE, or --list FILE (with "
+                           "--root also --storage)");
 }

@@ -174,11 +174,37 @@ const struct verb cli_verbs[] = {
       "  --dry-run             only says what would change\n"
       "  --yes-lose-data       even though a storage that lives holds everything\n",
       cmd_force_authoritative },
-    { "import", "PATH STORAGE GIT_DIR [--force]",
-      "Teaches the cluster the refs of a repository on this machine; creates or adopts PATH.\n"
-      "May be started again at any time.  Exit code 4 when refs have other values there.\n"
-      "  --force               the disk's values win over the cluster's\n",
+    { "import",
+      "PATH STORAGE GIT_DIR [--force] | --tree ROOT STORAGE | --list FILE [--format F]",
+      "Teaches the cluster the refs of a repository on this machine, or of every bare one below\n"
+      "ROOT; creates PATH, or adds STORAGE to it.  May be started again at any time.  Exit code 4\n"
+      "when refs have other values there.\n"
+      "  --force               the disk's values win over the cluster's\n"
+      "  --tree ROOT           every repository below ROOT, its path there being its name\n"
+      "  --prefix P            of the tree, only paths that begin so\n"
+      "  --list FILE           repositories that another system lists, - = standard input\n"
+      "  --format F            praefect (CSV or JSON, see the manual), or gerrit (ls-projects)\n"
+      "  --storage S           of the list: the primary where none is said\n"
+      "  --root ROOT           of the list: also the refs, from below ROOT, which is on --storage\n"
+      "  --jobs N              repositories at a time (4)\n"
+      "  --dry-run             of a tree or list: only says what it would import\n",
       cmd_import },
+    { "scan", "STORAGE ROOT [--refs] [--adopt|--dry-run]",
+      "Compares the bare repositories below ROOT with what the cluster says is on STORAGE: names\n"
+      "those untracked, stray (tracked, but not here), and missing.  Deletes nothing.  Exit code\n"
+      "4 when there are any.\n"
+      "  --refs                also compares the refs of all others\n"
+      "  --adopt               imports the untracked ones; without it nothing is changed\n"
+      "  --dry-run             changes nothing, as without --adopt\n",
+      cmd_scan },
+    { "rebuild", "STORAGE=ROOT... [--prefer STORAGE] [--resume] [--dry-run]",
+      "Fills an empty cluster from the storages' disks, each mounted at ROOT.  A ref is taken\n"
+      "when all copies of its repository agree; every other is named and left out, and its\n"
+      "repository frozen.  Exit code 4 when there are any.\n"
+      "  --prefer STORAGE      where copies differ, the value of this one\n"
+      "  --resume              goes on with one that was cut short: the cluster is not empty\n"
+      "  --dry-run             only names what differs\n",
+      cmd_rebuild },
     { "resolve", "PATH GIT_DIR [--dry-run] [--delete] [--revert]",
       "Brings the refs on this disk to what the cluster decided.  Exit code 4 when differences\n"
       "stay.\n"

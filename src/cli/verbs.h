@@ -22,6 +22,8 @@ int cmd_hook_post_receive(struct cli *cli, int argc, char **argv);
 int cmd_hook_proc_receive(struct cli *cli, int argc, char **argv);
 int cmd_hook_reference_transaction(struct cli *cli, int argc, char **argv);
 int cmd_import(struct cli *cli, int argc, char **argv);
+int cmd_scan(struct cli *cli, int argc, char **argv);
+int cmd_rebuild(struct cli *cli, int argc, char **argv);
 int cmd_limits_set(struct cli *cli, int argc, char **argv);
 int cmd_limits_show(struct cli *cli, int argc, char **argv);
 int cmd_log_dump(struct cli *cli, int argc, char **argv);
