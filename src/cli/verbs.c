@@ -174,8 +174,7 @@ const struct verb cli_verbs[] = {
       "  --dry-run             only says what would change\n"
       "  --yes-lose-data       even though a storage that lives holds everything\n",
       cmd_force_authoritative },
-    { "import",
-      "PATH STORAGE GIT_DIR [--force] | --tree ROOT STORAGE | --list FILE [--format F]",
+    { "import", "PATH STORAGE GIT_DIR [--force] | --tree ROOT STORAGE | --list FILE [--format F]",
       "Teaches the cluster the refs of a repository on this machine, or of every bare one below\n"
       "ROOT; creates PATH, or adds STORAGE to it.  May be started again at any time.  Exit code 4\n"
       "when refs have other values there.\n"
