@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "cli/bare_tree.h"
 #include "cli/cli.h"
+#include "cli/copy.h"
 #include "cli/git_refs.h"
 #include "cli/import_refs.h"
 #include "cli/progress.h"
@@ -152,6 +153,7 @@ static void tell(struct rebuild *r, const struct copies *c, const char *name,
 /* The refs that are taken, in order; names and ids are borrowed from the copies. */
 static uint64_t choose(struct rebuild *r, struct copies *c, struct git_refs *chosen)
 {
+    static const char own[] = COPY_OWN_PREFIX;
     uint64_t left_out = 0;
     size_t capacity = 0;
     const char *name;
@@ -159,10 +161,14 @@ static uint64_t choose(struct rebuild *r, struct copies *c, struct git_refs *cho
     while ((name = next_name(c)) != NULL) {
         const char *values[STORAGES_MAX];
         bool is_agreed = take_values(c, name, values);
+        bool is_own = strncmp(name, own, sizeof own - 1) == 0; /* of one storage, not of all */
         const char *value = is_agreed                 ? values[0]
                             : c->preferred < c->count ? values[c->preferred]
                                                       : NULL;
 
+        if (is_own) {
+            continue;
+        }
         if (!is_agreed) {
             tell(r, c, name, values, c->preferred < c->count ? r->prefer : NULL);
             left_out += c->preferred == c->count ? 1 : 0;

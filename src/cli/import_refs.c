@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "cli/copy.h"
 #include "cli/git.h"
 #include "cli/progress.h"
 #include "sys/clock.h"
@@ -151,7 +152,7 @@ static bool is_wanted(struct import *im, const struct git_ref *ref, const char *
 
 static enum rk_status import_refs(struct work *w, struct rk_error *error)
 {
-    static const char own[] = "refs/refkeeper/";
+    static const char own[] = COPY_OWN_PREFIX;
     struct import *im = w->import;
     struct rk_ref_change *changes = heap_alloc(CHUNK_REFS * sizeof *changes);
     struct progress progress = { 0 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "cli/copy.h"
 #include "cli/git.h"
 #include "cli/git_refs.h"
 #include "cli/progress.h"
@@ -59,6 +60,16 @@ static void tell(struct walk *w, const char *ref, const char *disk, const char *
     c->each(c->context, ref, disk, cluster);
 }
 
+/* A ref that only the disk has; what is the storage's own is no difference. */
+static void tell_only_on_disk(struct walk *w, const struct git_ref *ref)
+{
+    static const char own[] = COPY_OWN_PREFIX;
+
+    if (strncmp(ref->name, own, sizeof own - 1) != 0) {
+        tell(w, ref->name, ref->oid, NULL);
+    }
+}
+
 /* One ref of the cluster: everything on disk before it is only there. */
 static int step(void *context, const char *ref, const char *oid)
 {
@@ -72,7 +83,7 @@ static int step(void *context, const char *ref, const char *oid)
         if (order >= 0) {
             break;
         }
-        tell(w, disk->name, disk->oid, NULL);
+        tell_only_on_disk(w, disk);
         w->at++;
     }
     if (w->at == w->disk.count || order > 0) {
@@ -104,7 +115,7 @@ enum rk_status ref_compare_run(struct ref_compare *c, struct rk_error *error)
     progress_start(&w.progress, c->path, w.disk.count);
     status = rk_ref_list(c->client, c->path, NULL, &c->read, step, &w, NULL, NULL, error);
     for (; status == RK_OK && w.at < w.disk.count; w.at++) {
-        tell(&w, w.disk.refs[w.at].name, w.disk.refs[w.at].oid, NULL);
+        tell_only_on_disk(&w, &w.disk.refs[w.at]);
     }
     progress_end(&w.progress);
     git_refs_release(&w.disk);

@@ -2,11 +2,10 @@
 """A whole site of real programs: refkeeperd nodes, git storages, an nginx router.
 
 Each storage is nginx, fcgiwrap and git http-backend with conf/nginx/refkeeper-storage.conf, and
-an agent where the project has one; all of it dies at once.  The router is nginx with
-conf/nginx/refkeeper-router.conf.  Who pushes says so in a header, X-Git-User.
+an agent; all of it dies at once.  The router is nginx with conf/nginx/refkeeper-router.conf.  Who
+pushes says so in a header, X-Git-User.
 """
 import ctypes
-import functools
 import os
 import shutil
 import signal
@@ -27,12 +26,6 @@ FCGIWRAP = shutil.which("fcgiwrap", path=PATH)
 
 def is_possible():
     return NGINX is not None and FCGIWRAP is not None
-
-
-@functools.lru_cache(maxsize=None)
-def has_agent():
-    run = subprocess.run([CLI, "agent", "--help"], capture_output=True, check=False)
-    return run.returncode == 0
 
 
 def write_nginx(directory, server, upstream=""):
@@ -113,9 +106,8 @@ class Storage(Program):
                               os.path.join(CONF, "nginx", "refkeeper-storage.conf")))
         self.run("cgi", [FCGIWRAP, "-f", "-c", "12", "-s", "unix:" + socket])
         self.run("nginx", [NGINX, "-p", self.directory, "-c", config])
-        if has_agent():
-            self.run("agent", [CLI, "--endpoints", self.cluster.endpoints, "agent", "--storage",
-                               self.name, "--root", self.root, "--init"])
+        self.run("agent", [CLI, "--endpoints", self.cluster.endpoints, "agent", "--storage",
+                           self.name, "--root", self.root, "--init"])
         wait_until(lambda: answers(self.url + "-alive") and os.path.exists(socket), 20, self.name)
 
     def remove_locks(self):
@@ -182,11 +174,6 @@ class Site:
         wanted = self.refs(path)
         show = self.show(path)
         copies = [self.storages[name] for name in show["replicas"]]
-        if not has_agent():
-            for s in copies:
-                if s.name != show["primary"]:
-                    git(s.place(path), "fetch", "-q", "--prune",
-                        self.storages[show["primary"]].url + path, "+refs/*:refs/*")
 
         def are_equal():
             return all(s.refs(path) == wanted for s in copies)

@@ -179,6 +179,43 @@ def a_hook_of_somebody_else_is_not_overwritten():
     p.close()
 
 
+def what_is_the_storages_own_is_no_difference():
+    p = refs_in(1)
+    head = p.on_disk()["refs/heads/main"]
+    git(p.served, "update-ref", "refs/refkeeper/kept/7/heads/x", head)
+    CLUSTER.cli("verify", p.path, p.served)
+    CLUSTER.cli("resolve", p.path, p.served, "--delete")
+    check("refs/refkeeper/kept/7/heads/x" in p.on_disk(), "it stays")
+    p.close()
+
+
+def fetches_and_renames_change_nothing_in_the_cluster():
+    p = refs_in(3)
+    before, said = p.check_equal(), digest(p)
+    other = os.path.join(p.directory, "other.git")
+    git(p.directory, "init", "-q", "--bare", other)
+    git(p.served, "remote", "add", "elsewhere", other)
+    for words in (("fetch", "-q", "--prune", "elsewhere", "+refs/*:refs/*"),
+                  ("fetch", "-q", "--prune", "--prune-tags", "elsewhere"),
+                  ("remote", "update", "--prune"), ("branch", "-m", "b/1", "renamed"),
+                  ("branch", "-M", "b/1", "b/2"),
+                  ("symbolic-ref", "refs/heads/alias", "refs/heads/main"),
+                  ("pack-refs", "--all", "--prune"), ("gc", "-q", "--prune=now"),
+                  ("maintenance", "run", "--task=gc")):
+        out = git(p.served, *words, code=None)
+        check(digest(p) == said, "%s changed the cluster\n%s" % (words, out))
+        git(p.served, "symbolic-ref", "-d", "refs/heads/alias", code=None)
+        check(p.on_disk() == before, "%s changed the disk\n%s" % (words, out))
+    # git asks no hook when it copies a branch: it is found, and goes.
+    git(p.served, "branch", "-c", "b/1", "copied", code=None)
+    check(digest(p) == said, "branch -c changed the cluster")
+    out = CLUSTER.cli("verify", p.path, p.served, "-o", "value", check_code=4)
+    check(out.split()[0] == "refs/heads/copied", out)
+    CLUSTER.cli("resolve", p.path, p.served, "--delete")
+    check(p.check_equal() == before and digest(p) == said, "as before")
+    p.close()
+
+
 def without_a_cluster_the_disk_stands_still():
     p = refs_in(1)
     before = p.on_disk()
@@ -200,6 +237,8 @@ def main():
                    what_was_decided_and_not_written_is_found_and_resolved,
                    objects_that_are_missing_are_not_made_up,
                    a_hook_of_somebody_else_is_not_overwritten,
+                   what_is_the_storages_own_is_no_difference,
+                   fetches_and_renames_change_nothing_in_the_cluster,
                    without_a_cluster_the_disk_stands_still])
     finally:
         CLUSTER.close()
