@@ -119,6 +119,8 @@ static void cut_follower(void)
 
 /* ---- Processes ---- */
 
+/* Draws stand in statements of their own: the order of arguments is the compiler's choice. */
+
 static enum fs_memory_crash power_cut_kind(void)
 {
     return sim_chance(300) ? FS_CRASH_LOSE : FS_CRASH_MIXED;
@@ -135,20 +137,32 @@ static void kill(struct machine *m, enum fs_memory_crash kind, bool goes_dark, i
 static void on_storm(void *context, uint64_t left)
 {
     struct machine *m = context;
+    enum fs_memory_crash kind;
 
     if (sim->is_healing || sim->now_us < truce_until_us) {
         return;
     }
-    kill(m, sim_chance(500) ? FS_CRASH_PROCESS : power_cut_kind(), false, short_us() / 4);
+    kind = sim_chance(500) ? FS_CRASH_PROCESS : power_cut_kind();
+    kill(m, kind, false, short_us() / 4);
     if (left > 0) {
         sim_after(SIM_WORLD, NULL, short_us(), on_storm, m, left - 1);
     }
 }
 
+static void lose_power_of(struct machine *m)
+{
+    enum fs_memory_crash kind = power_cut_kind();
+    bool goes_dark = sim_chance(500);
+
+    kill(m, kind, goes_dark, any_us());
+}
+
 static void power_cut_all(void)
 {
     for (unsigned i = 1; i <= sim->machine_count; i++) {
-        kill(&sim->machines[i], power_cut_kind(), true, any_us());
+        enum fs_memory_crash kind = power_cut_kind();
+
+        kill(&sim->machines[i], kind, true, any_us());
     }
 }
 
@@ -443,6 +457,7 @@ static bool roll_back(void)
 static bool make_network_fault(enum fault fault)
 {
     const struct machine *m = any_machine();
+    node_id other;
 
     switch (fault) {
     case FAULT_CUT:
@@ -461,7 +476,8 @@ static bool make_network_fault(enum fault fault)
         cut_follower();
         return true;
     case FAULT_CLOG:
-        net_clog(m->id, any_machine()->id, sim->now_us + any_us());
+        other = any_machine()->id;
+        net_clog(m->id, other, sim->now_us + any_us());
         return true;
     case FAULT_RESET:
         net_reset(m->id, sim_chance(500) ? 0 : any_machine()->id);
@@ -481,7 +497,7 @@ static bool make_process_fault(enum fault fault, struct machine *m)
         kill(m, FS_CRASH_PROCESS, false, any_us());
         return true;
     case FAULT_POWER_CUT:
-        kill(m, power_cut_kind(), sim_chance(500), any_us());
+        lose_power_of(m);
         return true;
     case FAULT_POWER_CUT_ALL:
         power_cut_all();
