@@ -11,9 +11,13 @@
 #include "node/worker.h"
 #include "sys/clock.h"
 
+#define COMPACTION_REST_US_MAX 50000
+
 struct compacting {
     struct node *node;
     raft_index first_index;
+    const struct worker *worker;
+    int64_t resumed_us; /* when the piece in hand was begun */
     struct storage_compaction *compaction;
     enum rk_status status;
     struct errmsg why;
@@ -35,9 +39,15 @@ raft_index compaction_index(const struct node *n)
     return (tail < limit ? tail : limit) + 1;
 }
 
-static bool should_stop(const void *context)
+/* Between two pieces: the disk is left to the log for as long as the last one took. */
+static bool rest(void *context)
 {
-    return worker_should_stop(context);
+    struct compacting *c = context;
+    int64_t took_us = clock_monotonic_us() - c->resumed_us;
+
+    worker_rest(c->worker, took_us < COMPACTION_REST_US_MAX ? took_us : COMPACTION_REST_US_MAX);
+    c->resumed_us = clock_monotonic_us();
+    return worker_should_stop(c->worker);
 }
 
 static void copying_run(void *job, const struct worker *w)
@@ -46,7 +56,9 @@ static void copying_run(void *job, const struct worker *w)
 
     c->status = storage_compaction_begin(c->node->storage, c->first_index, &c->compaction, &c->why);
     if (c->status == RK_OK) {
-        c->status = storage_compaction_copy(c->compaction, should_stop, w, &c->why);
+        c->worker = w;
+        c->resumed_us = clock_monotonic_us();
+        c->status = storage_compaction_copy(c->compaction, rest, c, &c->why);
     }
 }
 
@@ -104,13 +116,25 @@ void compaction_turn(struct node *n)
 
 struct closing {
     struct storage_compaction *compaction;
+    const struct worker *worker;
 };
+
+#define SHRINK_REST_US 10000
+
+static bool rest_shrinking(void *context)
+{
+    const struct closing *c = context;
+
+    worker_rest(c->worker, SHRINK_REST_US);
+    return worker_should_stop(c->worker);
+}
 
 static void closing_run(void *job, const struct worker *w)
 {
     struct closing *c = job;
 
-    (void)w;
+    c->worker = w;
+    storage_compaction_shrink(c->compaction, rest_shrinking, c);
     storage_compaction_free(c->compaction);
     c->compaction = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "sys/clock.h"
 
 struct worker_job {
     struct worker_job *next;
@@ -92,8 +93,13 @@ struct worker *worker_start(struct event_base *base)
 {
     struct worker *w = heap_new(struct worker);
 
+    pthread_condattr_t monotonic;
+
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     w->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     INVARIANT(w->ready_fd >= 0);
     w->ready = event_new(base, w->ready_fd, EV_READ | EV_PERSIST, on_ready, w);
@@ -117,6 +123,19 @@ void worker_submit(struct worker *w, void (*run)(void *job, const struct worker 
 bool worker_should_stop(const struct worker *w)
 {
     return atomic_load(&w->is_stopping);
+}
+
+void worker_rest(const struct worker *w, int64_t us)
+{
+    struct worker *self = (struct worker *)(uintptr_t)w; /* its lock is not what a job may see */
+    int64_t until_us = clock_monotonic_us() + us;
+    struct timespec until = { until_us / 1000000, until_us % 1000000 * 1000 };
+
+    pthread_mutex_lock(&self->lock);
+    if (!atomic_load(&self->is_stopping)) {
+        pthread_cond_timedwait(&self->wake, &self->lock, &until);
+    }
+    pthread_mutex_unlock(&self->lock);
 }
 
 void worker_stop(struct worker *w)

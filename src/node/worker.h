@@ -21,6 +21,9 @@ void worker_submit(struct worker *w, void (*run)(void *job, const struct worker 
                    void (*done)(void *job), void *job);
 bool worker_should_stop(const struct worker *w); /* any thread */
 
+/* Lets so much time pass, less when there is other work or the node closes. */
+void worker_rest(const struct worker *w, int64_t us);
+
 /* Joins the thread after the running job; done() is still called for every job queued or
  * run, so that its memory is released.  Accepts NULL. */
 void worker_stop(struct worker *w);

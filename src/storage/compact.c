@@ -3,12 +3,15 @@
  * Cutting the front of the log while it goes on: what is to stay is copied beside the writer,
  * and the writer only adds what came meanwhile and switches.  README.md, rules 20-28.
  */
+#include <errno.h>
+
 #include "base/assert.h"
 #include "base/heap.h"
 #include "storage/replace.h"
 
 #define CATCH_UP_ROUNDS 8
 #define CATCH_UP_BYTES (256 * KIB) /* a smaller rest is left to the writer */
+#define SHRINK_BYTES (2 * MIB)     /* of an old log that is not needed any more, at a time */
 
 struct storage_compaction {
     struct replacement r;
@@ -32,6 +35,21 @@ static enum rk_status find_start(struct storage_compaction *c, raft_index index,
     }
     log_scan_init(&c->scan, s->fs, c->view.files->log, c->view.end, before);
     return log_scan_good(s, &c->scan, &entry, why);
+}
+
+/* Blocks that a write has to allocate are flushed by the next commit of the file system's
+ * journal, and that may be one a sync of the log waits for. */
+static enum rk_status allocate_all(struct storage_compaction *c, struct errmsg *why)
+{
+    struct storage *s = c->r.s;
+    uint64_t bytes = c->view.end - c->scan.at.end + LOG_ALLOCATE_BYTES;
+    int error = s->fs->ops->allocate(s->fs, c->r.log, 0, bytes);
+
+    if (error == 0) {
+        c->r.log_allocated = bytes;
+    }
+    return error == 0 || error == ENOTSUP ? RK_OK
+                                          : storage_error(error, why, "allocate", c->r.log_name);
 }
 
 enum rk_status storage_compaction_begin(struct storage *s, raft_index first_index,
@@ -58,6 +76,9 @@ enum rk_status storage_compaction_begin(struct storage *s, raft_index first_inde
         c->r.log_name = LOG_COMPACT_NAME;
         c->r.index_name = INDEX_COMPACT_NAME;
         status = replacement_open(&c->r, why);
+    }
+    if (status == RK_OK) {
+        status = allocate_all(c, why);
     }
     if (status != RK_OK) {
         storage_compaction_free(c);
@@ -91,7 +112,7 @@ static enum rk_status refuse_change(struct errmsg *why)
 static enum rk_status copy_piece(struct storage_compaction *c, raft_index last, struct errmsg *why)
 {
     struct storage *s = c->r.s;
-    enum rk_status status = replacement_copy(&c->r, &c->scan, last, COPY_BYTES, why);
+    enum rk_status status = replacement_copy(&c->r, &c->scan, last, COPY_SYNC_BYTES, why);
     int error;
 
     if (status != RK_OK) {
@@ -104,9 +125,8 @@ static enum rk_status copy_piece(struct storage_compaction *c, raft_index last, 
     return error == 0 ? RK_OK : storage_error(error, why, "write", c->r.log_name);
 }
 
-enum rk_status storage_compaction_copy(struct storage_compaction *c,
-                                       bool (*should_stop)(const void *context),
-                                       const void *context, struct errmsg *why)
+enum rk_status storage_compaction_copy(struct storage_compaction *c, bool (*between)(void *context),
+                                       void *context, struct errmsg *why)
 {
     enum rk_status status = RK_OK;
 
@@ -115,7 +135,7 @@ enum rk_status storage_compaction_copy(struct storage_compaction *c,
         raft_index last;
 
         do {
-            if (should_stop != NULL && should_stop(context)) {
+            if (between != NULL && between(context)) {
                 errmsg_set(why, "the node stops");
                 return RK_STOPPED;
             }
@@ -155,6 +175,35 @@ enum rk_status storage_compaction_finish(struct storage_compaction *c, struct er
         c->is_switched = status == RK_OK;
     }
     return status;
+}
+
+/* Nobody else can reach the old files any more, unless a read is in the middle of them. */
+static bool is_last_reader(struct storage_compaction *c)
+{
+    bool is_last;
+
+    mutex_lock(&c->r.s->lock);
+    is_last = c->view.files != c->r.s->files && c->view.files->references == 1;
+    mutex_unlock(&c->r.s->lock);
+    return is_last;
+}
+
+void storage_compaction_shrink(struct storage_compaction *c, bool (*between)(void *context),
+                               void *context)
+{
+    struct fs *fs = c->r.s->fs;
+    uint64_t size = 0;
+
+    if (!c->is_switched || !is_last_reader(c) ||
+        fs->ops->size(fs, c->view.files->log, &size) != 0) {
+        return;
+    }
+    while (size > 0) {
+        size = size > SHRINK_BYTES ? size - SHRINK_BYTES : 0;
+        if (fs->ops->truncate(fs, c->view.files->log, size) != 0 || between(context)) {
+            return;
+        }
+    }
 }
 
 void storage_compaction_free(struct storage_compaction *c)

@@ -227,7 +227,7 @@ static void switch_files(struct replacement *r)
     s->base = r->base;
     s->tail = r->tail;
     s->synced = r->tail;
-    s->log_allocated = r->tail.end;
+    s->log_allocated = r->log_allocated > r->tail.end ? r->log_allocated : r->tail.end;
     s->index_allocated = r->index_written;
     s->is_index_dirty = false;
     s->reserve.is_measured = false;

@@ -5,7 +5,8 @@
 
 #include "storage/storage_internal.h"
 
-#define COPY_BYTES (1 * MIB) /* written at a time */
+#define COPY_BYTES (1 * MIB)        /* written at a time */
+#define COPY_SYNC_BYTES (256 * KIB) /* by a compaction, and synced: commits wait for no more */
 
 struct replacement {
     struct storage *s;
@@ -20,6 +21,7 @@ struct replacement {
     size_t anchor_capacity;
     struct buffer log_bytes; /* not yet written */
     struct buffer index_bytes;
+    uint64_t log_allocated; /* 0 = not beforehand */
     uint64_t log_written;
     uint64_t index_written;
 };

@@ -205,18 +205,21 @@ enum rk_status storage_compact(struct storage *s, raft_index first_index,
  * The same in three steps, so that appends go on: begin and copy beside the writer, on one other
  * thread; finish on the writer's, which adds what came meanwhile and switches.  A log that was
  * cut or replaced since the beginning is NOT_FOUND, nothing has changed; so is a first_index it
- * does not hold behind its beginning.  Errors: as storage_compact; STOPPED.
+ * does not hold behind its beginning.  `between` two pieces may wait a little, so that the disk
+ * is not kept from the log, or stop it with true.  Errors: as storage_compact; STOPPED.
  */
 struct storage_compaction;
 enum rk_status storage_compaction_begin(struct storage *s, raft_index first_index,
                                         struct storage_compaction **ret_compaction,
                                         struct errmsg *why) MUST_USE;
-enum rk_status storage_compaction_copy(struct storage_compaction *c,
-                                       bool (*should_stop)(const void *context),
-                                       const void *context, struct errmsg *why) MUST_USE;
+enum rk_status storage_compaction_copy(struct storage_compaction *c, bool (*between)(void *context),
+                                       void *context, struct errmsg *why) MUST_USE;
 enum rk_status storage_compaction_finish(struct storage_compaction *c, struct errmsg *why) MUST_USE;
-/* Closes the old log, which may take a while; on any thread.  Accepts NULL. */
-void storage_compaction_free(struct storage_compaction *c);
+/* After the switch: gives the old log's space back piece by piece, as syncs have to wait while a
+ * file system frees much at once.  On any thread, before the end of it: */
+void storage_compaction_shrink(struct storage_compaction *c, bool (*between)(void *context),
+                               void *context);
+void storage_compaction_free(struct storage_compaction *c); /* accepts NULL */
 
 /*
  * After a snapshot was received and renamed into place: the log begins after it.

@@ -10,6 +10,18 @@ static void fill(struct store *t)
     OK(case_snapshot(t, 4000, 1, 1000));
 }
 
+static bool stop_at_once(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static bool go_on(void *context)
+{
+    (void)context;
+    return false;
+}
+
 static void entries_of_any_moment_are_in_the_new_log(void **state)
 {
     struct store *t = *state;
@@ -27,6 +39,8 @@ static void entries_of_any_moment_are_in_the_new_log(void **state)
     OK(storage_compaction_finish(c, &t->why));
     assert_int_equal(storage_first_index(t->s), 3001);
     OK(store_append_sync(t, 2, 10, 100));
+    storage_compaction_shrink(c, stop_at_once, NULL);
+    storage_compaction_shrink(c, go_on, NULL);
     storage_compaction_free(c);
     assert_int_equal(case_count_entries(t, 3001), 2040);
     OK(storage_read(t->s, 3001, 3001, 1000, &out, &last, &t->why));
@@ -58,12 +72,6 @@ static void a_log_cut_meanwhile_stays_as_it_is(void **state)
     assert_int_equal(storage_compaction_copy(c, NULL, NULL, &t->why), RK_NOT_FOUND);
     storage_compaction_free(c);
     assert_int_equal(storage_first_index(t->s), 6001);
-}
-
-static bool stop_at_once(const void *context)
-{
-    (void)context;
-    return true;
 }
 
 static void one_that_is_stopped_leaves_nothing(void **state)
