@@ -71,6 +71,9 @@ static enum rk_status found(struct founding *f, struct refdb *db, uint64_t incar
     struct refdb_result result;
     struct entry entry;
     struct member self = { .incarnation = incarnation, .flags = MEMBER_VOTES };
+    raft_index index = 0;
+    const struct membership *old = refdb_membership(db, &index);
+    uint32_t level = old == NULL ? 0 : old->feature_level;
     enum rk_status status;
 
     *meta = (struct snapshot_meta){ .last_index = f->last_index + FOUNDING_INDEX_STEP,
@@ -80,6 +83,8 @@ static enum rk_status found(struct founding *f, struct refdb *db, uint64_t incar
     snprintf(self.name, sizeof self.name, "%s", f->name);
     snprintf(self.peer_address, sizeof self.peer_address, "%s", f->peer_address);
     entropy_fill(meta->cluster_id, CLUSTER_ID_BYTES);
+    meta->membership.feature_level = level;
+    meta->feature_level = level;
     memcpy(meta->membership.cluster_id, meta->cluster_id, CLUSTER_ID_BYTES);
     POST(membership_add(&meta->membership, &self) == RK_OK);
     command_encode_membership(&command, &meta->membership);
@@ -123,6 +128,7 @@ static enum rk_status save_identity(const struct founding *f, struct storage *s,
     enum rk_status status;
 
     state->current_term = f->meta.last_term;
+    state->feature_level = f->meta.feature_level;
     state->id = f->meta.membership.members[0].id;
     memcpy(state->cluster_id, f->meta.cluster_id, CLUSTER_ID_BYTES);
     state->committed_membership = state->latest_membership = f->meta.membership;

@@ -80,6 +80,8 @@
       "memory for events of applied changes: for watch, history, undo; the oldest go first")       \
     X(SNAPSHOT_RATE, "snapshot-rate", SIZE, "100MiB", 0, TIB, "SIZE",                              \
       "bytes per second that snapshots sent to other nodes may take together; 0 = no limit")       \
+    X(FEATURE_LEVEL_MAX, "feature-level-max", COUNT, "1000", 0, 1000, "N",                         \
+      "hold the cluster's feature level at N, so that an older version can still be put back")     \
     X(MAX_CLIENTS, "max-clients", COUNT, "4096", 1, 1000000, "N",                                  \
       "RESP connections at a time; one more is told OVERLOADED")                                   \
     X(MAX_HTTP, "max-http", COUNT, "1024", 1, 1000000, "N",                                        \

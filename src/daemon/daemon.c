@@ -122,6 +122,8 @@ static enum rk_status open_node(struct daemon *d, struct errmsg *why)
         .trailing_entries = (uint64_t)config_number(c, CONFIG_TRAILING_ENTRIES),
         .events_bytes_max = (uint64_t)config_number(c, CONFIG_EVENTS_BYTES),
         .snapshot_rate_bytes = (uint64_t)config_number(c, CONFIG_SNAPSHOT_RATE),
+        .holds_back_features = true,
+        .feature_level_max = (uint32_t)config_number(c, CONFIG_FEATURE_LEVEL_MAX),
         .is_tracing = config_number(c, CONFIG_LOG_LEVEL) == NODE_LOG_DEBUG,
         .log = logging_write,
     };

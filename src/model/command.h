@@ -239,6 +239,13 @@ void command_encode_set_primary(struct buffer *out, struct slice storage, const 
                                 uint32_t count);
 void command_encode_noop(struct buffer *out);
 void command_encode_membership(struct buffer *out, const struct membership *m);
+/*
+ * Feature levels: what a cluster may put into its log, raised once all members know it [DESIGN 5].
+ *   0   everything but      1   SET_LIMITS, SET_FILTER, MOVE_PRIMARY
+ */
+#define FEATURE_LEVEL_NEWEST 1
+uint32_t command_feature_level(const struct command *command);
+
 /* The membership of a COMMAND_MEMBERSHIP entry.  Errors: PROTOCOL, also when a half is without
  * voters. */
 enum rk_status command_membership(struct slice bytes, struct membership *ret_m) MUST_USE;

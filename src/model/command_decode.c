@@ -534,3 +534,23 @@ enum rk_status ref_update_from_text(struct slice refname, struct slice old_text,
     *ret_update = u;
     return RK_OK;
 }
+
+uint32_t command_feature_level(const struct command *command)
+{
+    struct command inner;
+
+    switch (command->tag) {
+    case COMMAND_SET_LIMITS:
+    case COMMAND_SET_FILTER:
+    case COMMAND_MOVE_PRIMARY:
+        return 1;
+    case COMMAND_ENVELOPE:
+        if (command->u.envelope.path.size > 0) {
+            return 0; /* a batch of ref updates */
+        }
+        command_inner(command, &inner);
+        return command_feature_level(&inner);
+    default:
+        return 0;
+    }
+}

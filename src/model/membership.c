@@ -3,7 +3,7 @@
  * Membership bytes [docs/DISK_FORMAT.md]:
  *
  *   cluster id 16 B, u8 count, then per member: u64 id, u64 incarnation, u8 flags,
- *   name, peer address, client address, HTTP address (u8 length, bytes each)
+ *   name, peer address, client address, HTTP address (u8 length, bytes each); u32 feature level
  */
 #include "model/membership.h"
 
@@ -161,6 +161,7 @@ void membership_encode(struct buffer *out, const struct membership *m)
         buffer_put_text(out, member->client_address);
         buffer_put_text(out, member->http_address);
     }
+    buffer_put_u32(out, m->feature_level);
 }
 
 static void read_member(struct reader *in, struct member *ret_member)
@@ -196,6 +197,10 @@ enum rk_status membership_decode(struct reader *in, struct membership *ret_m)
             return RK_PROTOCOL;
         }
         last_id = member.id;
+    }
+    m.feature_level = reader_u32(in);
+    if (in->failed) {
+        return RK_PROTOCOL;
     }
     *ret_m = m;
     return RK_OK;

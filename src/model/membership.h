@@ -35,6 +35,7 @@ struct member {
 
 struct membership {
     uint8_t cluster_id[CLUSTER_ID_BYTES];
+    uint32_t feature_level; /* what all members know and so the log may hold; never falls */
     unsigned count;
     struct member members[MEMBERS_MAX]; /* sorted by id, ids unique */
 };

@@ -402,6 +402,8 @@ static void identity_turn(struct node *n)
     for (unsigned i = 0; i < to.count; i++) {
         is_new |= put_identity(n, &to.members[i]);
     }
+    to.feature_level = identity_common_level(n);
+    is_new |= to.feature_level != raft_membership(n->raft)->feature_level;
     if (is_new) {
         event.u.change_membership.membership = &to;
         driver_step(n, &event);

@@ -45,6 +45,13 @@ static uint64_t incarnation_of(const struct node *n, node_id id)
     return m == NULL ? n->state.incarnation : m->incarnation; /* nobody else has ours */
 }
 
+uint32_t identity_feature_level(const struct node *n)
+{
+    return n->options.holds_back_features && n->options.feature_level_max < FEATURE_LEVEL_NEWEST
+               ? n->options.feature_level_max
+               : FEATURE_LEVEL_NEWEST;
+}
+
 void identity_fill_hello(void *context, struct hello *hello)
 {
     const struct node *n = context;
@@ -57,6 +64,7 @@ void identity_fill_hello(void *context, struct hello *hello)
         .version_max = PROTOCOL_VERSION,
         .sender = n->state.id,
         .incarnation = n->state.incarnation,
+        .features = identity_feature_level(n),
         .boot_count = n->state.boot_count,
         .is_empty = n->is_empty,
         .membership_index = raft_membership_index(n->raft),
@@ -117,6 +125,14 @@ enum rk_status identity_check_hello(void *context, const struct hello *hello, st
     }
     if (hello->target != n->state.id || hello->sender == n->state.id) {
         return RK_OK; /* the transport says so */
+    }
+    if (hello->features < raft_membership(n->raft)->feature_level) {
+        errmsg_set(why,
+                   "%s knows features up to level %llu, this cluster uses level %u: install a "
+                   "newer version there",
+                   hello->sender_name, (unsigned long long)hello->features,
+                   raft_membership(n->raft)->feature_level);
+        return RK_UNSUPPORTED;
     }
     if (hello->target_incarnation != 0 && hello->target_incarnation != n->state.incarnation) {
         errmsg_set(why, "%s has another data directory than the one %s knows", n->options.name,
@@ -196,6 +212,7 @@ void identity_opened(struct node *n, node_id peer, const struct hello *hello)
     p->is_empty = hello->is_empty;
     p->incarnation = hello->incarnation;
     p->boot_count = hello->boot_count;
+    p->features = hello->features;
     copy_text(p->client_address, sizeof p->client_address, hello->client_address);
     copy_text(p->http_address, sizeof p->http_address, hello->http_address);
     n->changes.is_identity_due = true;
@@ -223,10 +240,30 @@ bool identity_may_bootstrap(const struct node *n)
     return true;
 }
 
+uint32_t identity_common_level(const struct node *n)
+{
+    const struct membership *m = raft_membership(n->raft);
+    uint64_t level = identity_feature_level(n);
+
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct peer_identity *p = identity_find(n, m->members[i].id);
+
+        if (m->members[i].id == n->state.id) {
+            continue;
+        }
+        if (p == NULL || !transport_is_connected(n->transport, p->id)) {
+            return m->feature_level; /* not known */
+        }
+        level = p->features < level ? p->features : level;
+    }
+    return level > m->feature_level ? (uint32_t)level : m->feature_level;
+}
+
 void identity_first_membership(struct node *n, struct membership *ret_membership)
 {
     *ret_membership = *raft_membership(n->raft);
     entropy_fill(ret_membership->cluster_id, CLUSTER_ID_BYTES);
+    ret_membership->feature_level = identity_common_level(n);
     for (unsigned i = 0; i < ret_membership->count; i++) {
         struct member *m = &ret_membership->members[i];
         const struct peer_identity *p = identity_find(n, m->id);
@@ -250,5 +287,12 @@ void identity_learned(struct node *n, const struct membership *membership, raft_
     n->state.committed_membership_index = index;
     n->state.latest_membership = *membership;
     n->state.latest_membership_index = index;
+    n->state.feature_level = membership->feature_level;
     writer_save_state(n->writer, &n->state, n->state_generation);
+    if (membership->feature_level > FEATURE_LEVEL_NEWEST) {
+        node_halt(n, 1,
+                  "the cluster uses features of level %u, this version knows those up to %u: "
+                  "install a newer one",
+                  membership->feature_level, FEATURE_LEVEL_NEWEST);
+    }
 }

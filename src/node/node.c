@@ -280,6 +280,9 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     if (decoded.tag == COMMAND_NOOP || decoded.tag == COMMAND_MEMBERSHIP) {
         return RK_PROTOCOL; /* the core's own */
     }
+    if (command_feature_level(&decoded) > raft_membership(n->raft)->feature_level) {
+        return RK_UNSUPPORTED; /* not every member knows it yet */
+    }
     if (writer_backlog_bytes(n->writer) > WRITER_QUEUE_BYTES_MAX) {
         return RK_OVERLOADED;
     }

@@ -47,8 +47,10 @@ struct node_options {
     uint64_t trailing_entries;
     uint64_t events_bytes_max;    /* of the events kept; 0 = EVENTS_BYTES_DEFAULT */
     uint64_t snapshot_rate_bytes; /* per second, of all transfers; 0 = no limit */
-    uint64_t seed;                /* 0 = from entropy */
-    bool is_tracing;              /* log each decision of the core at debug level */
+    bool holds_back_features;     /* the cluster's level stays at feature_level_max */
+    uint32_t feature_level_max;
+    uint64_t seed;   /* 0 = from entropy */
+    bool is_tracing; /* log each decision of the core at debug level */
     /* One line for the log; levels as in daemon/logging. */
     void (*log)(void *context, int level, const char *text);
     void *log_context;

@@ -61,6 +61,7 @@ struct node {
         bool is_empty;
         uint64_t incarnation;
         uint64_t boot_count;
+        uint64_t features; /* its highest level */
         char client_address[ADDRESS_BYTES_MAX + 1];
         char http_address[ADDRESS_BYTES_MAX + 1];
     } peers[MEMBERS_MAX];
@@ -132,6 +133,9 @@ void identity_opened(struct node *n, node_id peer, const struct hello *hello);
 void identity_recalled(struct node *n);
 /* False for zeros: the first entry was not applied yet. */
 bool identity_is_known(const uint8_t cluster_id[CLUSTER_ID_BYTES]);
+/* What this node may say it knows; what all members do, as far as all are connected. */
+uint32_t identity_feature_level(const struct node *n);
+uint32_t identity_common_level(const struct node *n);
 /* True once all initial members are connected and empty: may the first election begin. */
 bool identity_may_bootstrap(const struct node *n);
 /* The first membership: a fresh cluster id and everyone's incarnation. */

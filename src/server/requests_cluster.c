@@ -117,6 +117,8 @@ static void show_status(const struct request_context *c, const struct request *r
     sink_c_text(s, checks[status.state_check]);
     sink_field(s, "state_differs_index");
     sink_number(s, status.state_differs_index);
+    sink_field(s, "feature_level");
+    sink_number(s, members == NULL ? 0 : members->feature_level);
     sink_field(s, "members");
     sink_number(s, members == NULL ? 0 : members->count);
     put_log(&status, s);

@@ -79,6 +79,7 @@ static void the_entry_of_the_contract(void **state)
 static struct membership make_membership(void)
 {
     struct membership m = {
+        .feature_level = 1,
         .count = 3,
         .members = {
             { 1, 0x0102030405060708, MEMBER_VOTER | MEMBER_VOTER_OLD, "n1", "10.0.0.1:7480",

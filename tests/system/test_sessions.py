@@ -79,7 +79,8 @@ def the_first_answer_is_given_again():
         cluster.cli("move-leader", away.name)
         ask_again(cluster, session, first_index, "when that node leads")
         try:
-            away.resp().call("REF.UPDATE", REPO, REF, SECOND, FIRST, "REQID", session + 10 ** 6, 1, 1)
+            away.resp().call("REF.UPDATE", REPO, REF, SECOND, FIRST,
+                             "REQID", session + 10 ** 6, 1, 1)
             check(False, "an unknown session was accepted")
         except RespError as error:
             check(error.word == "EXPIRED", "%s" % error)

@@ -223,7 +223,7 @@ static void a_membership_may_be_empty(void **state)
 
     (void)state;
     membership_encode(&b, &m);
-    assert_int_equal(b.size, CLUSTER_ID_BYTES + 1);
+    assert_int_equal(b.size, CLUSTER_ID_BYTES + 1 + 4);
     assert_int_equal(decode(&b, b.size), RK_OK);
     buffer_release(&b);
 }
