@@ -45,6 +45,10 @@ static enum rk_status allocate_all(struct storage_compaction *c, struct errmsg *
     uint64_t bytes = c->view.end - c->scan.at.end + LOG_ALLOCATE_BYTES;
     int error = s->fs->ops->allocate(s->fs, c->r.log, 0, bytes);
 
+    if (error == ENOSPC || error == EDQUOT) {
+        bytes -= LOG_ALLOCATE_BYTES; /* just what is copied; the reserve holds no more */
+        error = s->fs->ops->allocate(s->fs, c->r.log, 0, bytes);
+    }
     if (error == 0) {
         c->r.log_allocated = bytes;
     }

@@ -91,11 +91,11 @@ static bool reserve_hold(struct storage *s, time_ms now_ms)
 {
     struct reserve *r = &s->reserve;
 
-    if (now_ms < r->released_until_ms) {
-        return false;
-    }
     if (!r->is_measured) {
         reserve_measure(s);
+    }
+    if (now_ms < r->released_until_ms && !is_free(s, 2 * r->wanted_bytes)) {
+        return false; /* whom it was released for may still need it */
     }
     if (r->held_bytes > 2 * r->wanted_bytes &&
         s->fs->ops->truncate(s->fs, r->file, r->wanted_bytes) == 0) {
