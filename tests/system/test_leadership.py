@@ -3,8 +3,9 @@
 """The leader's office changes hands: by wish, by a planned restart, by a disk that hangs.
 
 What a client sees of it is the longest time one of its writes took, sent again as often as need
-be.  A planned restart may cost less than one heartbeat (100 ms); on a machine that does other
-things meanwhile that is asked of most restarts, and of each that it costs no election timeout.
+be.  A planned restart may cost one heartbeat (100 ms) over what the slowest write of as many takes
+while nothing happens; on a machine that does other things meanwhile that is asked of most restarts,
+and of each that it costs no election timeout.
 """
 import json
 import os
@@ -76,10 +77,12 @@ def a_planned_restart_costs_less_than_a_heartbeat():
         cluster.start()
         load = Load(cluster)
         wait_progress(load)
-        took = []
+        took, quiet = [], []
         for _ in range(RESTARTS):
             leader = cluster.wait_leader()
             load.longest_s()
+            wait_progress(load)
+            quiet.append(load.longest_s())
             check(leader.stop() == 0, "%s did not stop cleanly" % leader.name)
             wait_progress(load)
             took.append(load.longest_s())
@@ -88,9 +91,12 @@ def a_planned_restart_costs_less_than_a_heartbeat():
         load.stop()
         cluster.wait_equal()
         load.check(cluster.leader())
-        print("# longest write around %d restarts: median %.0f ms, worst %.0f ms; %d sent again" % (
-            RESTARTS, 1000 * statistics.median(took), 1000 * max(took), load.retries()))
-        check(statistics.median(took) < HEARTBEAT_S, "most restarts took longer: %s" % took)
+        print("# longest write around %d restarts: median %.0f ms, worst %.0f ms; %d sent again; "
+              "of as many in between: median %.0f ms" % (
+                  RESTARTS, 1000 * statistics.median(took), 1000 * max(took), load.retries(),
+                  1000 * statistics.median(quiet)))
+        check(statistics.median(took) < HEARTBEAT_S + statistics.median(quiet),
+              "most restarts took longer: %s, without %s" % (took, quiet))
         check(max(took) < ELECTION_S, "a restart cost an election timeout: %s" % took)
     except Exception:
         show(cluster)
