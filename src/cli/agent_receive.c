@@ -163,15 +163,10 @@ static int spool(struct delivery *d)
 
 static bool index_pack(struct delivery *d, int pack)
 {
-    const char *argv[] = { "git",
-                           "--git-dir",
-                           d->git_dir,
-                           "-c",
-                           "core.fsync=committed,loose-object,reference",
-                           "index-pack",
-                           "--stdin",
-                           "--fix-thin",
-                           NULL };
+    const char *argv[] = {
+        "git",        "--git-dir", d->git_dir,   "-c", "core.fsync=objects,derived-metadata",
+        "index-pack", "--stdin",   "--fix-thin", NULL
+    };
     struct process p = { .argv = argv,
                          .input_fd = pack,
                          .has_input_fd = true,
@@ -203,14 +198,11 @@ static bool check_objects(struct delivery *d)
     return status == RK_OK;
 }
 
+/* Not synced: after a power cut the objects are too young to be pruned, pinned or not. */
 static bool pin(struct delivery *d)
 {
-    static const char *const words[] = {
-        "-c",         "core.hooksPath=/dev/null",
-        "-c",         "core.fsync=committed,loose-object,reference",
-        "update-ref", "--stdin",
-        NULL
-    };
+    static const char *const words[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
+                                         NULL };
     struct buffer script = BUFFER_INIT;
     enum rk_status status;
 

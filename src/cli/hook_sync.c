@@ -216,25 +216,48 @@ static bool make_pack(struct sync *s)
     return is_ok;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Each new value once, whatever refs have it.  Owned by the caller. */
+static const char **list_values(const struct sync *s, uint32_t *ret_count)
+{
+    const char **values = heap_alloc((s->push->count + 1) * sizeof *values);
+    size_t count = 0, kept = 0;
+
+    for (size_t i = 0; i < s->push->count; i++) {
+        if (brings_objects(&s->push->refs[i])) {
+            values[count++] = s->push->refs[i].new_oid;
+        }
+    }
+    qsort(values, count, sizeof *values, compare_texts);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || strcmp(values[kept - 1], values[i]) != 0) {
+            values[kept++] = values[i];
+        }
+    }
+    *ret_count = (uint32_t)kept;
+    return values;
+}
+
 static void make_head(struct sync *s)
 {
     char name[33];
     uint32_t count = 0;
+    const char **values = list_values(s, &count);
 
     snprintf(name, sizeof name, "%016" PRIx64 "%016" PRIx64, entropy_u64(), entropy_u64());
     buffer_put_string(&s->head, slice_of_text(s->push->place.path));
     buffer_put_u64(&s->head, s->push->write.repository_id);
     buffer_put_string(&s->head, slice_of_text(name));
     buffer_put_u64(&s->head, (uint64_t)s->pack_bytes);
-    for (size_t i = 0; i < s->push->count; i++) {
-        count += brings_objects(&s->push->refs[i]) ? 1 : 0;
-    }
     buffer_put_u32(&s->head, count);
-    for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(&s->push->refs[i])) {
-            buffer_put_string(&s->head, slice_of_text(s->push->refs[i].new_oid));
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_put_string(&s->head, slice_of_text(values[i]));
     }
+    heap_free(values);
 }
 
 /* ---- One agent ---- */

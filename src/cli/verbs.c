@@ -174,6 +174,18 @@ const struct verb cli_verbs[] = {
       "  --dry-run             only says what would change\n"
       "  --yes-lose-data       even though a storage that lives holds everything\n",
       cmd_force_authoritative },
+    { "hook daemon-access", "SERVICE DIR ...",
+      "Says whether git daemon may serve a repository: its --access-hook.  Fetches where the copy\n"
+      "is in sync, pushes at the primary.\n",
+      cmd_hook_daemon_access },
+    { "haproxy-sync", "--maps DIR [--socket PATH] [--refresh D] [--once]",
+      "Keeps the maps of conf/haproxy/ current: their files, and over its runtime socket a\n"
+      "haproxy that runs.\n"
+      "  --maps DIR            where the two files are\n"
+      "  --socket PATH         haproxy's runtime socket\n"
+      "  --refresh D           how old a map may be of who is alive and in sync (2s)\n"
+      "  --once                writes the files and ends\n",
+      cmd_haproxy_sync },
     { "import", "PATH STORAGE GIT_DIR [--force] | --tree ROOT STORAGE | --list FILE [--format F]",
       "Teaches the cluster the refs of a repository on this machine, or of every bare one below\n"
       "ROOT; creates PATH, or adds STORAGE to it.  May be started again at any time.  Exit code 4\n"

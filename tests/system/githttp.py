@@ -3,6 +3,7 @@
 import http.server
 import os
 import subprocess
+import sys
 import threading
 
 
@@ -63,9 +64,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = serve
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A router that closes a kept connection is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def start(root, user="alice", environment=None):
     """Serves every repository below root; returns the server, whose .url is its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.root, server.user, server.environment = root, user, environment or {}
     server.url = "http://127.0.0.1:%d" % server.server_address[1]
     server.daemon_threads = True
