@@ -93,6 +93,7 @@ static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
             raft_index index = base + 1 + chunk * INDEX_CHUNK_RECORDS + count;
 
             if (get_be64(record) == index) {
+                r->witnessed_bytes = get_be64(record + 8) + get_be32(record + 16);
                 r->witness = index > r->witness ? index : r->witness;
                 r->suspect = follower_is_bad && index == r->witness ? index + 1 : 0;
                 return RK_OK;
@@ -403,6 +404,37 @@ static enum rk_status open_index(struct recovery *r, struct errmsg *why)
     return judge_index(r, why);
 }
 
+/*
+ * Writes once more what no record vouches for.  When a sync fails the kernel takes the pages for
+ * written, and no later sync writes them: the process that died of it left bytes that can be
+ * read, but would not outlive a power cut.  Where they cannot be read the scan will say so.
+ */
+static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why)
+{
+    struct storage *s = r->s;
+    const struct fs_ops *ops = s->fs->ops;
+    uint64_t offset = r->witnessed_bytes <= r->log_bytes ? r->witnessed_bytes : 0;
+    uint8_t *bytes;
+    size_t got = 0;
+    int error = 0;
+
+    if (s->is_read_only || offset == r->log_bytes) {
+        return RK_OK;
+    }
+    bytes = heap_alloc(LOG_REWRITE_BYTES);
+    while (error == 0 &&
+           ops->read(s->fs, s->files->log, offset, bytes, LOG_REWRITE_BYTES, &got) == 0 &&
+           got > 0) {
+        error = ops->write(s->fs, s->files->log, offset, bytes, got);
+        offset += got;
+    }
+    heap_free(bytes);
+    if (error == 0) {
+        error = ops->datasync(s->fs, s->files->log);
+    }
+    return error == 0 ? RK_OK : storage_error(error, why, "write", LOG_NAME);
+}
+
 /* A foreign index is emptied first: half overwritten it would pass for ours. */
 static enum rk_status drop_foreign_index(struct recovery *r, struct errmsg *why)
 {
@@ -433,6 +465,9 @@ static enum rk_status log_recover_steps(struct recovery *r, struct storage_recov
     choose_base(r);
     status = open_index(r, why);
     had_records = r->index_bytes > 0;
+    if (status == RK_OK) {
+        status = rewrite_unwitnessed(r, why);
+    }
     if (status == RK_OK) {
         status = drop_foreign_index(r, why);
     }

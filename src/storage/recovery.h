@@ -6,6 +6,7 @@
 #include "storage/storage_internal.h"
 
 #define INDEX_CHUNK_RECORDS 4096
+#define LOG_REWRITE_BYTES (1 * MIB)
 #define INDEX_CHUNK_BYTES (INDEX_CHUNK_RECORDS * INDEX_RECORD_BYTES)
 
 struct recovery {
@@ -14,10 +15,11 @@ struct recovery {
     uint64_t log_bytes;
     uint64_t index_bytes;
     bool index_belongs;
-    raft_index witness; /* the newest entry known to have been durable */
-    raft_index suspect; /* witness + 1 when an unreadable record follows it, else 0 */
-    uint8_t *found;     /* the chunk of the index being compared, as on disk */
-    uint8_t *expected;  /* and as the log says */
+    raft_index witness;       /* the newest entry known to have been durable */
+    uint64_t witnessed_bytes; /* of the log, at least: up to the end of the newest record's entry */
+    raft_index suspect;       /* witness + 1 when an unreadable record follows it, else 0 */
+    uint8_t *found;           /* the chunk of the index being compared, as on disk */
+    uint8_t *expected;        /* and as the log says */
     size_t expected_count;
     bool index_written;
     enum entry_verdict verdict; /* on what ended the scan */

@@ -148,8 +148,8 @@ static void add(struct machine *m)
     if (membership_find_name(raft_committed_membership(leader->node->raft, &index), m->name) ==
             NULL &&
         is_quiet(leader->node->raft)) {
-        if (m->node == NULL || !m->node->is_empty) {
-            start_empty(m);
+        if (m->node == NULL || identity_is_known(m->node->state.cluster_id)) {
+            start_empty(m); /* one that was admitted before keeps that id, also while it is empty */
         }
         ask(sim_chance(700) ? MEMBER_CHANGE_ADD : MEMBER_CHANGE_ADD_LEARNER, m, FAULT_MEMBER_ADD);
     }

@@ -90,4 +90,5 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->read_percent = (unsigned)PICK(rng, 15, 40, 40, 80);
     s->can_allocate = PICK(rng, 0, 1, 1) == 1;
     draw_churn(s, rng);
+    s->sync_forgets = PICK(rng, 0, 1) == 1;
 }

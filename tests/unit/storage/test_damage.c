@@ -437,6 +437,27 @@ static void a_failed_sync_is_not_believed_when_the_next_one_works(void **state)
     assert_int_equal(case_count_entries(t, 1), 3);
 }
 
+/* The bytes are still in the page cache, where the next process reads them. */
+static void what_a_failed_sync_left_is_written_before_it_is_believed(void **state)
+{
+    struct store *t = *state;
+    raft_index last;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 3, 20));
+    OK(store_append(t, 1, 2, 1000));
+    fs_memory_fail_next_sync(case_memory(t));
+    assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+    case_kill(t, FS_CRASH_PROCESS);
+    OK(store_open(t));
+    last = t->recovered.log_last_index;
+    assert_int_equal(last, 5);
+    case_kill(t, FS_CRASH_LOSE);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, last);
+    assert_int_equal(case_count_entries(t, 1), 5);
+}
+
 static void a_full_disk_refuses_appends_and_heals(void **state)
 {
     struct store *t = *state;
@@ -484,6 +505,7 @@ int main(void)
         CASE(a_directory_open_to_others_is_refused),
         CASE_MEMORY(reading_only_changes_nothing),
         CASE_MEMORY(a_failed_sync_is_not_believed_when_the_next_one_works),
+        CASE_MEMORY(what_a_failed_sync_left_is_written_before_it_is_believed),
         CASE_MEMORY(a_full_disk_refuses_appends_and_heals),
     };
 
