@@ -343,6 +343,7 @@ void snapshots_installed(struct node *n)
     snapshots_note_size(n);
     s->applied_bytes = 0;
     s->installed_total++;
+    n->log_first_index = storage_first_index(n->storage);
     if (n->durable_index < s->last_index) {
         n->durable_index = s->last_index;
     }

@@ -403,10 +403,20 @@ static void on_deadline(void *context, uint64_t attempt)
     }
 }
 
+/* In the end they know who is a member: one that was removed answers nobody. */
+static bool is_worth_asking(node_id target)
+{
+    return target != 0 && (!sim->is_healing || machine_leader() == NULL ||
+                           machine_is_member(&sim->machines[target]));
+}
+
 static void client_try(struct client *c)
 {
-    if (c->target == 0 || sim_chance(100)) {
+    bool is_moving = sim_chance(100);
+
+    while (is_moving || !is_worth_asking(c->target)) {
         c->target = (node_id)sim_between(1, sim->machine_count);
+        is_moving = false;
     }
     sim_after(SIM_WORLD, NULL, sim_between(sim->swarm.latency_us_min, sim->swarm.latency_us_max),
               on_arrival, c, c->attempt);
