@@ -98,11 +98,14 @@ void teeth_aim(struct swarm *s)
         s->fault_us_mean = SECOND_US / 2;
         break;
     case TOOTH_INDEX_APART_FROM_STATE: /* needs a crash inside a compaction */
-        s->is_on[FAULT_TORN_WRITE] = s->is_on[FAULT_POWER_CUT] = true;
-        s->fault_us_mean = SECOND_US / 3;
+        only(s, (const enum fault[]){ FAULT_TORN_WRITE }, 1);
+        s->has_churn = false;
+        s->fault_us_mean = SECOND_US / 8;
         s->log_compact_bytes = 20 * KIB;
         s->trailing_entries = 10;
-        s->snapshot_interval_ms = 1000;
+        s->snapshot_interval_ms = 200; /* few other writes: updates are rare */
+        s->client_count = 3;
+        s->think_us_max = SECOND_US;
         break;
     case TOOTH_LENGTH_TRUSTED: /* a few bytes of an entry are its length */
         s->rots_lengths = true;
