@@ -109,13 +109,23 @@ static const struct {
 
 /* Rows of one path stand together. */
 const struct http_route_row http_route_rows[] = {
-    { "GET", "/v1/status", "CLUSTER.STATUS" }, { "GET", "/v1/members", "MEMBER.LIST" },
-    { "GET", "/v1/storages", "STORAGE.LIST" }, { "GET", "/v1/repos", "REPO.LIST" },
-    { "POST", "/v1/repos", "REPO.CREATE" },    { "GET", "/v1/repo", "REPO.SHOW" },
-    { "DELETE", "/v1/repo", "REPO.REMOVE" },   { "GET", "/v1/refs", "REF.LIST" },
-    { "POST", "/v1/refs", "REF.TXN" },         { "GET", "/v1/ref", "REF.GET" },
-    { "GET", "/v1/route", "ROUTE" },           { "POST", "/v1/primary", "PRIMARY.SET" },
-    { "GET", "/v1/events", "EVENTS" },         { NULL, NULL, NULL },
+    { "GET", "/v1/status", "CLUSTER.STATUS" },
+    { "GET", "/v1/members", "MEMBER.LIST" },
+    { "GET", "/v1/storages", "STORAGE.LIST" },
+    { "GET", "/v1/repos", "REPO.LIST" },
+    { "POST", "/v1/repos", "REPO.CREATE" },
+    { "GET", "/v1/repo", "REPO.SHOW" },
+    { "DELETE", "/v1/repo", "REPO.REMOVE" },
+    { "GET", "/v1/refs", "REF.LIST" },
+    { "POST", "/v1/refs", "REF.TXN" },
+    { "GET", "/v1/ref", "REF.GET" },
+    { "GET", "/v1/route", "ROUTE" },
+    { "POST", "/v1/primary", "PRIMARY.SET" },
+    { "GET", "/v1/events", "EVENTS" },
+    { "GET", "/v1/limits", "LIMITS.SHOW" },
+    { "GET", "/v1/filter", "FILTER.SHOW" },
+    { "GET", "/v1/digest", "STATE.DIGEST" },
+    { NULL, NULL, NULL },
 };
 
 /* ---- Who asks ---- */

@@ -94,6 +94,7 @@ def membership(r):
         before = member["id"]
         found["members"].append(member)
     need(len(found["members"]) <= 16, "too many members")
+    found["feature_level"] = r.u32()
     return found
 
 
