@@ -40,6 +40,7 @@ struct client {
 
 /* One attempt, from the client's departure to its return. */
 struct attempt {
+    struct attempt *next; /* of those that are not answered for good */
     struct client *client;
     unsigned number;
     struct machine *machine;
@@ -49,6 +50,19 @@ struct attempt {
     raft_index index;
     uint64_t seen;
 };
+
+static struct attempt *attempts;
+
+static void attempt_free(struct attempt *a)
+{
+    struct attempt **link = &attempts;
+
+    while (*link != a) {
+        link = &(*link)->next;
+    }
+    *link = a->next;
+    heap_free(a);
+}
 
 struct ref_history {
     struct history_op *ops;
@@ -244,17 +258,17 @@ static void on_answer(void *context, uint64_t argument)
             sim_fail("client %u was told %s", c->id, rk_status_word(a->status));
         }
     }
-    heap_free(a);
+    attempt_free(a);
 }
 
 /* The answer travels back, or is lost on the way. */
 static void send_answer(struct attempt *a)
 {
     if (a->machine->is_dying) {
-        heap_free(a); /* of a dead process: nobody hears it */
+        attempt_free(a); /* of a dead process: nobody hears it */
     } else if (!sim->is_healing && sim->swarm.is_on[FAULT_CLIENT_RETRY] && sim_chance(20)) {
         sim_fault(FAULT_CLIENT_RETRY);
-        heap_free(a);
+        attempt_free(a);
     } else {
         sim_after(SIM_WORLD, NULL,
                   sim_between(sim->swarm.latency_us_min, sim->swarm.latency_us_max), on_answer, a,
@@ -356,7 +370,8 @@ static void ask(struct client *c, struct machine *m)
     struct buffer command = BUFFER_INIT;
     enum rk_status status;
 
-    *a = (struct attempt){ .client = c, .number = c->attempt, .machine = m };
+    *a = (struct attempt){ .next = attempts, .client = c, .number = c->attempt, .machine = m };
+    attempts = a;
     sim->current = m;
     if (is_read(c)) {
         bool is_min = c->errand == ERRAND_READ_MIN;
@@ -537,6 +552,9 @@ void clients_check_history(void)
 
 void clients_release(void)
 {
+    while (attempts != NULL) {
+        attempt_free(attempts);
+    }
     for (unsigned key = 0; key < KEYS_MAX; key++) {
         heap_free(histories[key].ops);
         histories[key].ops = NULL;
