@@ -408,6 +408,21 @@ void apply_set_state(struct apply *a, const struct command *c)
 
 /* ---- Primary and replicas ---- */
 
+/* False: the item says why the repository has no such replica. */
+static bool find_replica(struct apply *a, const struct repository_fields *f, struct slice storage,
+                         unsigned *slot, struct refdb_item *item)
+{
+    if (name_table_find(&a->db->storage_names.maps, storage) == 0) {
+        apply_refuse_storage(a, item, storage);
+        return false;
+    }
+    if (!repository_find_replica(&a->db->storage_names.maps, f, storage, slot)) {
+        item->status = RK_NOTREPLICA;
+        return false;
+    }
+    return true;
+}
+
 /* `seen_index`: of the repository's last change when the storage was seen to have it whole. */
 static void set_primary(struct apply *a, struct slice path, struct slice storage,
                         raft_index seen_index, struct refdb_item *item)
@@ -421,11 +436,10 @@ static void set_primary(struct apply *a, struct slice path, struct slice storage
         return;
     }
     repository_get_fields(r, &f);
-    if (name_table_find(&a->db->storage_names.maps, storage) == 0) {
-        apply_refuse_storage(a, item, storage);
-    } else if (!repository_find_replica(&a->db->storage_names.maps, &f, storage, &slot)) {
-        item->status = RK_NOTREPLICA;
-    } else if (f.replicas[slot] == f.primary) {
+    if (!find_replica(a, &f, storage, &slot, item)) {
+        return;
+    }
+    if (f.replicas[slot] == f.primary) {
         item->outcome = REFDB_ALREADY;
     } else if (seen_index < f.last_index) {
         item->status = RK_STALE;
@@ -474,11 +488,10 @@ void apply_remove_replica(struct apply *a, const struct command *c)
         return;
     }
     repository_get_fields(r, &f);
-    if (name_table_find(&a->db->storage_names.maps, storage) == 0) {
-        apply_refuse_storage(a, item, storage);
-    } else if (!repository_find_replica(&a->db->storage_names.maps, &f, storage, &slot)) {
-        item->status = RK_NOTREPLICA;
-    } else if (f.replicas[slot] == f.primary) {
+    if (!find_replica(a, &f, storage, &slot, item)) {
+        return;
+    }
+    if (f.replicas[slot] == f.primary) {
         apply_refuse(a, item, RK_CONFLICT, slice_of_text("it is the primary"));
     } else {
         f.replica_count--;

@@ -13,43 +13,12 @@
 
 #include "base/heap.h"
 #include "storage/snapshot.h"
+#include "support/failing_allocation.h"
 #include "support/store.h"
 #include "support/tap.h"
 #include "support/tmpdir.h"
 
 enum { EXIT_REFUSED = 10 };
-
-/* ---- Allocations; the linker leads ours here ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static uint64_t allocations;
-static uint64_t failing; /* 0 = none */
-
-static bool is_exhausted(void)
-{
-    return ++allocations == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_exhausted() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_exhausted() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return is_exhausted() ? NULL : __real_realloc(old, size);
-}
 
 /* ---- The life ---- */
 
@@ -66,7 +35,7 @@ struct life {
 
 static void tell(const struct life *l, raft_index acknowledged)
 {
-    struct told told = { acknowledged, allocations };
+    struct told told = { acknowledged, allocation_count() };
 
     if (write(l->out, &told, sizeof told) != sizeof told) {
         _exit(3);
@@ -136,10 +105,8 @@ _Noreturn static void live_in_child(const char *data_dir, uint64_t k, int out)
     bool is_whole;
 
     (void)dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); /* "out of memory", once for each k */
-    allocations = 0;
-    failing = k;
+    allocation_fail(k);
     is_whole = live(&l);
-    failing = 0;
     if (is_whole) {
         tell(&l, storage_last_index(l.t.s));
     }

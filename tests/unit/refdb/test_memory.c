@@ -3,8 +3,6 @@
  * The k-th allocation fails, for every k of a life of the state: commands of each kind, a dump
  * while more of them are applied, a load.  A process whose memory ends either says so and aborts,
  * which a cluster survives, or goes on and comes to the same state as one whose memory did not end.
- *
- * The linker leads the allocations of our own code here.
  */
 #include "unit/refdb/fixture.h"
 
@@ -16,42 +14,13 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "support/failing_allocation.h"
 #include "support/ref_set.h"
 
 #define REFS 240
 #define REFS_SMALL 12
 #define EXIT_SAME 0
 #define EXIT_OTHER_STATE 10
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static uint64_t allocations;
-static uint64_t failing; /* the one that fails; 0 = none */
-
-static bool is_exhausted(void)
-{
-    return ++allocations == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_exhausted() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_exhausted() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return is_exhausted() ? NULL : __real_realloc(old, size);
-}
 
 /* ---- The life ---- */
 
@@ -168,8 +137,7 @@ static int live_apart(uint64_t k, const struct buffer *expected, char said[128])
         (void)setrlimit(RLIMIT_CORE, &no_core);
         (void)signal(SIGABRT, SIG_DFL);
         (void)dup2(ends[1], STDERR_FILENO);
-        allocations = 0;
-        failing = k;
+        allocation_fail(k);
         last = live();
         _exit(is_equal(&last, expected) ? EXIT_SAME : EXIT_OTHER_STATE);
     }
@@ -191,9 +159,9 @@ static void exhausted_memory_ends_a_process_or_changes_nothing(void **state)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* an abort is a finding there */
 #endif
-    allocations = 0;
+    allocation_fail(0);
     expected = live();
-    total = allocations;
+    total = allocation_count();
     assert_true(expected.size > 1000);
     for (uint64_t k = 1; k <= total; k++) {
         int status = live_apart(k, &expected, said);
