@@ -220,18 +220,49 @@ static const char global_help[] =
     "Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 refused or findings, 5 unavailable,\n"
     "6 outcome unknown, 7 denied, 8 corrupt data.\n";
 
+static size_t first_word(const struct verb *v)
+{
+    return strcspn(v->name, " ");
+}
+
+static bool is_of_group(const struct verb *v, const char *group)
+{
+    return strlen(group) == first_word(v) && strncmp(v->name, group, first_word(v)) == 0;
+}
+
+static void print_verb(FILE *out, const struct verb *v)
+{
+    fprintf(out, "%s%s%s\n", v->name, v->usage[0] == '\0' ? "" : " ", v->usage);
+}
+
 void cli_print_help(const struct cli *cli)
 {
     if (cli->verb != NULL) {
-        printf("usage: refkeeper %s %s\n\n%s\n%s", cli->verb->name, cli->verb->usage,
-               cli->verb->help, global_help);
+        printf("usage: refkeeper ");
+        print_verb(stdout, cli->verb);
+        printf("\n%s\n%s", cli->verb->help, global_help);
         return;
     }
     printf("usage: refkeeper [flags] VERB ...\n\nVerbs:\n");
     for (const struct verb *v = cli_verbs; v->name != NULL; v++) {
-        printf("  %s %s\n", v->name, v->usage);
+        printf("  ");
+        print_verb(stdout, v);
     }
     printf("\n`refkeeper VERB --help` explains one.\n\n%s", global_help);
+}
+
+bool cli_print_group(FILE *out, const char *group)
+{
+    const char *before = "usage: ";
+
+    for (const struct verb *v = cli_verbs; v->name != NULL; v++) {
+        if (is_of_group(v, group)) {
+            fprintf(out, "%srefkeeper ", before);
+            print_verb(out, v);
+            before = "       ";
+        }
+    }
+    return before[0] == ' ';
 }
 
 const struct verb *cli_find_verb(int argc, char **argv, int *ret_words)
@@ -240,9 +271,8 @@ const struct verb *cli_find_verb(int argc, char **argv, int *ret_words)
 
     for (const struct verb *v = cli_verbs; v->name != NULL; v++) {
         const char *space = strchr(v->name, ' ');
-        size_t first = space == NULL ? strlen(v->name) : (size_t)(space - v->name);
 
-        if (argc < 1 || strlen(argv[0]) != first || memcmp(argv[0], v->name, first) != 0) {
+        if (argc < 1 || !is_of_group(v, argv[0])) {
             continue;
         }
         if (space == NULL) {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <refkeeper/client.h>
 
@@ -104,6 +105,8 @@ int cli_fail_text(struct cli *cli, enum rk_status status, const char *format, ..
 int cli_usage_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void cli_print_help(const struct cli *cli);
+/* The verbs whose names begin with this word; false when there are none. */
+bool cli_print_group(FILE *out, const char *group);
 
 /* The verb for argv, and how many words its name has; NULL when there is none. */
 const struct verb *cli_find_verb(int argc, char **argv, int *ret_words);

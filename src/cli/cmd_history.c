@@ -82,8 +82,11 @@ int cmd_history(struct cli *cli, int argc, char **argv)
         query.from = next;
         status = rk_events_read(client, &query, print_event, &h, &next, &error);
     }
-    code = output_close(h.out) != 0 ? EXIT_OTHER : 0;
-    return status == RK_OK ? code : cli_fail(cli, &error);
+    if (status != RK_OK) {
+        (void)output_close_failed(h.out);
+        return cli_fail(cli, &error);
+    }
+    return output_close(h.out) != 0 ? EXIT_OTHER : 0;
 }
 
 /* ---- undo ---- */

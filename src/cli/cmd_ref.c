@@ -99,10 +99,11 @@ int cmd_ref_list(struct cli *cli, int argc, char **argv)
     o = output_open(cli->format, OUTPUT_ROWS, columns, 2);
     status = rk_ref_list(client, argv[0], &page, read_flags_use(&r), list_one, o, NULL, &is_torn,
                          &error);
-    code = output_close(o) != 0 ? EXIT_OTHER : 0;
     if (status != RK_OK) {
+        (void)output_close_failed(o);
         return cli_fail(cli, &error);
     }
+    code = output_close(o) != 0 ? EXIT_OTHER : 0;
     if (is_torn) {
         fprintf(stderr,
                 "refkeeper ref list: %s changed while it was read; the pages are of "

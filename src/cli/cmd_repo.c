@@ -252,6 +252,9 @@ int cmd_repo_list(struct cli *cli, int argc, char **argv)
     if (l.output == NULL) {
         l.output = output_open(cli->format, OUTPUT_ROWS, list_columns, 1);
     }
-    code = output_close(l.output) != 0 ? EXIT_OTHER : 0;
-    return status == RK_OK ? code : cli_fail(cli, &error);
+    if (status != RK_OK) {
+        (void)output_close_failed(l.output);
+        return cli_fail(cli, &error);
+    }
+    return output_close(l.output) != 0 ? EXIT_OTHER : 0;
 }

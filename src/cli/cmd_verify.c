@@ -40,10 +40,11 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
     output = output_open(cli->format, OUTPUT_ROWS, columns, 3);
     compare.context = output;
     status = ref_compare_run(&compare, &error);
-    code = output_close(output) != 0 ? EXIT_OTHER : 0;
     if (status != RK_OK) {
+        (void)output_close_failed(output);
         return cli_fail(cli, &error);
     }
+    code = output_close(output) != 0 ? EXIT_OTHER : 0;
     if (cli->format == OUTPUT_TABLE) {
         fprintf(stderr, "%s: %llu refs are the same, %llu differ\n", compare.path,
                 (unsigned long long)compare.same, (unsigned long long)compare.different);

@@ -39,6 +39,20 @@ static const struct verb *verb_of_script(int argc, char **argv)
     return count == 2 ? verb : NULL;
 }
 
+/* `refkeeper repo` and `refkeeper repo --help` say what there is about repositories. */
+static int no_verb(struct cli *cli, int argc, char **argv)
+{
+    if (cli->is_help || (argc > 1 && strcmp(argv[1], "--help") == 0)) {
+        if (cli_print_group(stdout, argv[0])) {
+            return 0;
+        }
+    } else if (argc == 1 && cli_print_group(stderr, argv[0])) {
+        return EXIT_USAGE;
+    }
+    return cli_usage_error(cli, "no such verb: %s%s%s", argv[0], argc > 1 ? " " : "",
+                           argc > 1 ? argv[1] : "");
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     int words = 0;
@@ -67,8 +81,7 @@ static int run(struct cli *cli, int argc, char **argv)
     }
     cli->verb = cli_find_verb(argc, argv, &words);
     if (cli->verb == NULL) {
-        return cli_usage_error(cli, "no such verb: %s%s%s", argv[0], argc > 1 ? " " : "",
-                               argc > 1 ? argv[1] : "");
+        return no_verb(cli, argc, argv);
     }
     if (cli->is_help) {
         cli_print_help(cli);

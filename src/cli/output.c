@@ -185,7 +185,8 @@ static json_t *json_of(const struct rk_reply *reply)
     return json_null();
 }
 
-static void append_words(struct buffer *out, const struct rk_reply *reply)
+/* `nil` stands for what is not known. */
+static void append_words(struct buffer *out, const struct rk_reply *reply, const char *nil)
 {
     switch (reply->type) {
     case RK_REPLY_INTEGER:
@@ -198,10 +199,11 @@ static void append_words(struct buffer *out, const struct rk_reply *reply)
     case RK_REPLY_ARRAY:
         for (size_t i = 0; i < reply->count; i++) {
             buffer_put(out, ",", i > 0 ? 1 : 0);
-            append_words(out, reply->items[i]);
+            append_words(out, reply->items[i], nil);
         }
         break;
     case RK_REPLY_NIL:
+        buffer_put(out, nil, strlen(nil));
         break;
     }
 }
@@ -216,7 +218,7 @@ void output_reply(struct output *o, const struct rk_reply *reply)
         put_json(o, "", json_of(reply));
         o->at++;
     } else {
-        append_words(&words, reply);
+        append_words(&words, reply, o->format == OUTPUT_VALUE ? "" : "-");
         buffer_put_u8(&words, '\0');
         output_text(o, words.size > 1 || is_json(o) ? (const char *)words.data : NULL);
         buffer_release(&words);
@@ -354,6 +356,20 @@ int output_close(struct output *o)
     heap_free(o->widths);
     heap_free(o);
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -1;
+}
+
+int output_close_failed(struct output *o)
+{
+    if (o->row_count > 0) {
+        return output_close(o);
+    }
+    if (o->rows != NULL) {
+        json_decref(o->rows);
+    }
+    heap_free(o->cells);
+    heap_free(o->widths);
+    heap_free(o);
+    return 0;
 }
 
 /* ---- Maps ---- */

@@ -44,6 +44,8 @@ void output_end_row(struct output *o);
 int output_flush(struct output *o);
 /* Prints what is left; returns 0, or -1 when stdout took no more. */
 int output_close(struct output *o);
+/* As output_close(), when it failed: of nothing, nothing is printed. */
+int output_close_failed(struct output *o);
 
 /* A flat map as a record.  Returns as output_close(). */
 int output_map(enum output_format format, const struct rk_reply *map);

@@ -95,15 +95,22 @@ static bool is_key(const struct fact *fact, const char *key)
     return strlen(key) == fact->key_size && memcmp(key, fact->key, fact->key_size) == 0;
 }
 
-static void keep_fact(struct rk_error *error, const struct fact *fact)
+/* Whether the fact is of what a ref is at, and thus kept in fields of its own. */
+static bool keep_fact(struct rk_error *error, const struct fact *fact)
 {
+    if (error->status != RK_CONFLICT && error->status != RK_EXISTS) {
+        return false;
+    }
     if (is_key(fact, "current")) {
         snprintf(error->current_oid, sizeof error->current_oid, "%.64s", fact->value);
     } else if (is_key(fact, "index")) {
         error->current_index = strtoull(fact->value, NULL, 10);
     } else if (is_key(fact, "actor")) {
         snprintf(error->current_actor, sizeof error->current_actor, "%s", fact->value);
+    } else {
+        return false;
     }
+    return true;
 }
 
 static void append(char *out, size_t capacity, const char *format, ...)
@@ -147,6 +154,7 @@ enum rk_status failure_parse(struct rk_error *error, const char *text, size_t si
     const char *rest = space == NULL ? "" : space + 1;
     const char *next;
     struct fact fact;
+    char facts[sizeof error->message] = "";
 
     if (error == NULL) {
         return status;
@@ -154,23 +162,18 @@ enum rk_status failure_parse(struct rk_error *error, const char *text, size_t si
     if (status == RK_PROTOCOL) {
         return failure_set(error, status, endpoint, "unexpected answer: %.500s", text);
     }
-    failure_set(error, status, endpoint, "%s: %s", rk_status_word(status), rk_status_text(status));
+    failure_set(error, status, endpoint, "%s: ", rk_status_word(status));
     while ((next = take_fact(rest, &fact)) != NULL) {
-        bool has_current = status == RK_CONFLICT || status == RK_EXISTS;
-
-        if (has_current) {
-            keep_fact(error, &fact);
-        } else {
-            append(error->message, sizeof error->message, "; %.*s: %s", (int)fact.key_size,
-                   fact.key, fact.value);
+        if (!keep_fact(error, &fact)) {
+            append(facts, sizeof facts, "; %.*s: %s", (int)fact.key_size, fact.key, fact.value);
         }
         rest = next;
     }
+    append(error->message, sizeof error->message, "%s",
+           rest[0] != '\0' ? rest : rk_status_text(status));
     if (error->current_oid[0] != '\0') {
         explain_current(error);
     }
-    if (rest[0] != '\0' && strcmp(rest, rk_status_text(status)) != 0) {
-        append(error->message, sizeof error->message, ": %s", rest);
-    }
+    append(error->message, sizeof error->message, "%s", facts);
     return status;
 }

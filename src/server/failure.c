@@ -56,6 +56,24 @@ static void add_detail(struct failure *f, const char *key, const struct refdb_it
     }
 }
 
+/* Of a ref what it is at; of a repository, replica or storage why. */
+static void from_current(struct failure *f, const struct refdb_item *item)
+{
+    if (item->detail.size > 0 && item->status == RK_EXISTS) {
+        failure_set(f, RK_EXISTS, "a repository has that path already");
+        failure_add_text(f, "path", item->detail);
+        return;
+    }
+    if (item->detail.size > 0) {
+        failure_set(f, RK_CONFLICT, "not while this is so");
+        failure_add_text(f, "reason", item->detail);
+        return;
+    }
+    failure_add_oid(f, "current", &item->current);
+    failure_add_number(f, "index", item->current_index);
+    failure_add_text(f, "actor", item->current_actor);
+}
+
 void failure_from_item(struct failure *f, const struct refdb_item *item)
 {
     PRE(item->status != RK_OK);
@@ -64,10 +82,11 @@ void failure_from_item(struct failure *f, const struct refdb_item *item)
     switch (item->status) {
     case RK_CONFLICT:
     case RK_EXISTS:
-        failure_add_oid(f, "current", &item->current);
-        failure_add_number(f, "index", item->current_index);
-        failure_add_text(f, "actor", item->current_actor);
-        add_detail(f, item->status == RK_EXISTS ? "path" : "reason", item);
+        from_current(f, item);
+        break;
+    case RK_BADOID:
+        failure_set(f, RK_BADOID, "not an object id of this repository: %s",
+                    "40 hex digits where it is sha1, 64 where it is sha256");
         break;
     case RK_NAMECONFLICT:
         failure_add_text(f, "with", item->detail);

@@ -46,7 +46,15 @@ def repositories():
     wants(0, "storage", "set", "s1", "--http", "http://s1", "--ssh", "git@s1")
     wants(0, "storage", "set", "s2", "--zone", "z2")
     wants(0, "repo", "create", "r/a.git", "s1", "--replicas", "s2", "--head", "refs/heads/trunk")
-    wants(4, "repo", "create", "r/a.git", "s1")
+    _, err = wants(4, "repo", "create", "r/a.git", "s1")
+    check("EXISTS: a repository has that path already; path: r/a.git" in err, err)
+    _, err = wants(4, "storage", "remove", "s1")
+    check("reason: repositories use it" in err and "the ref" not in err, err)
+    _, err = wants(4, "repo", "remove-replica", "r/a.git", "s1")
+    check("reason: it is the primary" in err and "the ref" not in err, err)
+    out, err = wants(3, "ref", "list", "r/none.git")
+    check(out == "" and "NOREPO" in err, out + err)
+    check("seen           -,-\n" in wants(0, "repo", "show", "r/a.git")[0], "not known is shown")
     wants(3, "repo", "create", "r/x.git", "nobody")
     show = as_json("repo", "show", "r/a.git")
     check(show["head"] == "refs/heads/trunk" and show["replicas"] == ["s1", "s2"], str(show))
@@ -160,6 +168,11 @@ def import_and_verify():
 def usage_and_reach():
     wants(0, "--help")
     wants(0, "ref", "get", "--help")
+    out, _ = wants(0, "limits", "--help")
+    check(out.splitlines()[0] == "usage: refkeeper limits show", out)
+    out, err = wants(2, "limits")
+    check("limits set" in err and out == "", out + err)
+    wants(2, "nonsense", "--help")
     for words in (["nonsense"], ["ref", "get"], ["status", "--nonsense"], ["-o", "xml", "status"],
                   ["--timeout", "soon", "status"]):
         wants(2, *words)

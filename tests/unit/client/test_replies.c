@@ -256,6 +256,13 @@ static void error_texts_are_understood(void **state)
         { "BADARG item=3 a malformed argument", RK_BADARG, "item: 3" },
         { "FROZEN reason=a%0ab%7f", RK_FROZEN, "a?b?" },
         { "FROZEN reason=100%", RK_FROZEN, "reason: 100%" },
+        /* The server's words stand for the general ones, and no fact is lost. */
+        { "CONFLICT reason=it%20is%20the%20primary not while this is so", RK_CONFLICT,
+          "CONFLICT: not while this is so; reason: it is the primary" },
+        { "EXISTS path=a.git a repository has that path already", RK_EXISTS,
+          "EXISTS: a repository has that path already; path: a.git" },
+        { "BADREF ref: not a valid ref name below refs/", RK_BADREF,
+          "BADREF: ref: not a valid ref name below refs/" },
     };
 
     (void)state;
