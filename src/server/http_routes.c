@@ -92,7 +92,8 @@ static void answer_page(struct http_connection *c)
 {
     http_answer(c, 200, "text/html; charset=utf-8",
                 "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
-                "script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'\r\n",
+                "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n",
                 slice_of_text(http_status_page));
 }
 

@@ -4,8 +4,6 @@
 #include "base/assert.h"
 #include "server/request.h"
 
-/* ---- /openapi.json ---- */
-
 struct body_member {
     const char *name;
     const char *schema;
@@ -187,54 +185,3 @@ void http_put_openapi(struct buffer *out)
                        "\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"},"
                        "\"retryable\":{\"type\":\"boolean\"}}}}}}}}}}}\n");
 }
-
-/* ---- The status page ---- */
-
-/* clang-format off */
-const char http_status_page[] =
-"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Refkeeper</title>\n"
-"<meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
-"body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}\n"
-"h1{font-size:1.4em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;width:100%}\n"
-"th,td{text-align:left;padding:.25em .8em .25em 0;border-bottom:1px solid #ddd;"
-"overflow-wrap:anywhere}\n"
-"th{font-weight:600;color:#555}.bad{color:#b00}#said{color:#555}\n"
-"@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,#said{color:#aaa}"
-"th,td{border-color:#444}.bad{color:#f77}}\n"
-"</style></head><body><h1>Refkeeper <span id=\"node\"></span></h1><p id=\"said\">asking...</p>\n"
-"<h2>This node</h2><table id=\"status\"></table><h2>Members</h2><table id=\"members\"></table>\n"
-"<h2>Storages</h2><table id=\"storages\"></table>\n"
-"<h2>Repositories</h2><table id=\"repos\"></table>\n"
-"<p>The first 50, by path. <a href=\"/metrics\">Metrics</a>, "
-"<a href=\"/openapi.json\">interface</a>.</p>\n<script>\n\"use strict\";\n"
-"const at = id => document.getElementById(id);\n"
-"function cell(row, kind, value) {\n"
-"  const c = row.appendChild(document.createElement(kind));\n"
-"  c.textContent = value === null || value === undefined ? \"\" :\n"
-"    Array.isArray(value) ? value.join(\", \") : String(value);\n"
-"  if (/^(down|frozen|false)$/.test(c.textContent)) c.className = \"bad\";\n}\n"
-"function table(id, rows) {\n"
-"  const t = at(id); t.textContent = \"\";\n"
-"  if (rows.length === 0) return;\n"
-"  const names = Object.keys(rows[0]); const head = t.insertRow();\n"
-"  for (const n of names) cell(head, \"th\", n.replace(/_/g, \" \"));\n"
-"  for (const r of rows) { const row = t.insertRow(); for (const n of names) "
-"cell(row, \"td\", r[n]); }\n}\n"
-"async function ask(path) {\n"
-"  const a = await fetch(path, {cache: \"no-store\"});\n"
-"  if (!a.ok) throw new Error(path + \" answers \" + a.status);\n"
-"  return a.json();\n}\n"
-"const rows = a => Object.values(a).find(v => Array.isArray(v)) || [];\n"
-"async function turn() {\n"
-"  try {\n"
-"    const status = await ask(\"/v1/status\"); at(\"node\").textContent = status.node;\n"
-"    table(\"status\", Object.entries(status).filter(e => typeof e[1] !== \"object\")\n"
-"      .map(e => ({name: e[0].replace(/_/g, \" \"), value: e[1]})));\n"
-"    table(\"members\", rows(await ask(\"/v1/members\")));\n"
-"    table(\"storages\", rows(await ask(\"/v1/storages?consistency=stale\")));\n"
-"    table(\"repos\", rows(await ask(\"/v1/repos?consistency=stale&limit=50\")));\n"
-"    at(\"said\").textContent = \"as of \" + new Date().toLocaleTimeString();\n"
-"    at(\"said\").className = \"\";\n"
-"  } catch (e) { at(\"said\").textContent = e.message; at(\"said\").className = \"bad\"; }\n"
-"  setTimeout(turn, 3000);\n}\nturn();\n</script></body></html>\n";
-/* clang-format on */
