@@ -59,6 +59,9 @@
 #define SNAPSHOT_CHUNKS_UNANSWERED_MAX 4   /* per transfer; full = wait */
 #define SNAPSHOT_CHUNKS_STORING_MAX 8      /* received, not stored yet; one more is dropped */
 #define SNAPSHOT_RATE_DEFAULT (100LL * MIB) /* bytes per second of all transfers; over = wait */
+#define LEASE_ROUNDS_MAX 32                /* remembered; an echo of an older one counts nothing */
+#define CLOCK_DRIFT_PERCENT_MAX 50
+#define LEASE_ROUNDS_MAX 32                /* remembered; an echo of an older one does not count */
 #define READS_PENDING_MAX 65536            /* batches waiting for a quorum; full = OVERLOADED */
 
 /* ---- SOFT: node ----------------------------------------------------------- */
@@ -155,6 +158,7 @@
 _Static_assert(FRAME_BYTES_MAX >= ENTRY_BYTES_MAX + 4 * KIB, "a frame holds any one entry");
 _Static_assert(INFLIGHT_BYTES_MAX >= APPEND_ENTRIES_BYTES_MAX, "the window admits one message");
 _Static_assert(ELECTION_TIMEOUT_MS_DEFAULT >= 5 * HEARTBEAT_INTERVAL_MS_DEFAULT, "heartbeats");
+_Static_assert(ELECTION_TIMEOUT_MS_MAX < 1 << 16, "the state file has 16 bits for a promise");
 _Static_assert(COMMAND_BYTES_MAX >= SEED_COMMAND_BYTES_MAX, "envelopes are the larger kind");
 
 /* clang-format on */

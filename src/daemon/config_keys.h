@@ -66,6 +66,11 @@
       "silence of the leader after which a node stands for election, up to twice this")            \
     X(HEARTBEAT_INTERVAL, "heartbeat-interval", DURATION, "100ms", 2, 10000, "TIME",               \
       "how often the leader says that it is there; at most a fifth of election-timeout")           \
+    X(LEASE_READS, "lease-reads", BOOL, "false", 0, 0, NULL,                                       \
+      "the leader answers reads without asking the others while a majority of them has promised "  \
+      "to elect nobody else; a restarted node does not vote for twice election-timeout")           \
+    X(MAX_CLOCK_DRIFT, "max-clock-drift", COUNT, "5", 1, CLOCK_DRIFT_PERCENT_MAX, "PERCENT",       \
+      "with lease-reads: by how much one node's clock may run faster than another's")              \
     X(PROPOSAL_TIMEOUT, "proposal-timeout", DURATION, "10s", 100, HOUR_MS, "TIME",                 \
       "a write without outcome after this long is answered UNKNOWN")                               \
     X(READ_TIMEOUT, "read-timeout", DURATION, "5s", 100, HOUR_MS, "TIME",                          \

@@ -115,6 +115,8 @@ static enum rk_status open_node(struct daemon *d, struct errmsg *why)
         .peer_tls = daemon_peer_tls(c, &storage),
         .election_timeout_ms = config_number(c, CONFIG_ELECTION_TIMEOUT),
         .heartbeat_interval_ms = config_number(c, CONFIG_HEARTBEAT_INTERVAL),
+        .has_leases = config_is_on(c, CONFIG_LEASE_READS),
+        .clock_drift_percent = (unsigned)config_number(c, CONFIG_MAX_CLOCK_DRIFT),
         .proposal_timeout_ms = config_number(c, CONFIG_PROPOSAL_TIMEOUT),
         .read_timeout_ms = config_number(c, CONFIG_READ_TIMEOUT),
         .log_compact_bytes = (uint64_t)config_number(c, CONFIG_LOG_COMPACT_BYTES),

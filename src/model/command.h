@@ -242,8 +242,10 @@ void command_encode_membership(struct buffer *out, const struct membership *m);
 /*
  * Feature levels: what a cluster may put into its log, raised once all members know it [DESIGN 5].
  *   0   everything but      1   SET_LIMITS, SET_FILTER, MOVE_PRIMARY
+ *                           2   promises of votes in append_entries_reply
  */
-#define FEATURE_LEVEL_NEWEST 1
+#define FEATURE_LEVEL_PROMISES 2
+#define FEATURE_LEVEL_NEWEST 2
 uint32_t command_feature_level(const struct command *command);
 
 /* The membership of a COMMAND_MEMBERSHIP entry.  Errors: PROTOCOL, also when a half is without

@@ -68,6 +68,7 @@ struct message {
             raft_term conflict_term;   /* failure: term of the entry at conflict_index, 0 = none */
             raft_index last_log_index;
             uint64_t read_sequence;
+            uint32_t promised_ms; /* it gives no vote for so long since it heard that round */
         } append_entries_reply;
         struct {
             raft_index last_index; /* of the snapshot */

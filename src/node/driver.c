@@ -4,6 +4,7 @@
  * then messages leave as their need allows, then commits, reads and snapshots follow.
  */
 #include "base/heap.h"
+#include "base/teeth.h"
 #include "node/node_internal.h"
 #include "sys/clock.h"
 
@@ -41,6 +42,7 @@ static void persist(struct node *n, const struct raft_event *event)
     if (e->has_hard_state) {
         n->state.current_term = e->hard_state.current_term;
         n->state.voted_for = e->hard_state.voted_for;
+        n->state.promised_ms = (uint32_t)e->hard_state.promised_ms;
         n->state_generation = e->hard_state_generation;
         n->is_empty = false;
         writer_save_state(n->writer, &n->state, n->state_generation);
@@ -130,9 +132,14 @@ struct raft_event driver_event(const struct node *n, enum raft_event_type type)
 {
     time_ms now_ms = clock_monotonic_ms();
 
-    return (struct raft_event){ .type = type,
-                                .now_ms = now_ms,
-                                .disk_age_ms = writer_age_ms(n->writer, now_ms) };
+    return (struct raft_event){
+        .type = type,
+        .now_ms = now_ms,
+        .steady_ms = TOOTH(LEASE_ON_WALL_CLOCK) && raft_role_of(n->raft) == RAFT_LEADER
+                         ? clock_wall_ms()
+                         : clock_steady_ms(),
+        .disk_age_ms = writer_age_ms(n->writer, now_ms),
+    };
 }
 
 void driver_step(struct node *n, const struct raft_event *event)

@@ -40,6 +40,8 @@ struct node_options {
     const struct tls_options *peer_tls; /* NULL = plaintext, which was asked for */
     time_ms election_timeout_ms;
     time_ms heartbeat_interval_ms;
+    bool has_leases; /* reads by lease, and votes promised for those of others */
+    unsigned clock_drift_percent;
     time_ms proposal_timeout_ms;
     time_ms read_timeout_ms;
     uint64_t log_compact_bytes;

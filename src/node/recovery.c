@@ -106,6 +106,8 @@ static void make_core(struct node *n, const struct raft_recovered *recovered)
         .seed = n->options.seed,
         .election_timeout_ms = n->options.election_timeout_ms,
         .heartbeat_interval_ms = n->options.heartbeat_interval_ms,
+        .has_leases = n->options.has_leases,
+        .clock_drift_percent = n->options.clock_drift_percent,
         .uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX,
         .inflight_bytes_max = INFLIGHT_BYTES_MAX,
         .inflight_count_max = INFLIGHT_COUNT_MAX,
@@ -116,7 +118,7 @@ static void make_core(struct node *n, const struct raft_recovered *recovered)
         .context = n,
     };
 
-    n->raft = raft_new(&config, recovered, clock_monotonic_ms());
+    n->raft = raft_new(&config, recovered, clock_monotonic_ms(), clock_steady_ms());
 }
 
 /* Itself, as a learner, in a cluster whose other members are yet to be learned. */
@@ -209,7 +211,8 @@ static enum rk_status recover_core(struct node *n, const struct storage_recovere
     struct membership *base = &n->options.initial_members;
     struct log_walk *w = heap_new(struct log_walk);
     struct raft_recovered r = {
-        .hard_state = { found->state.current_term, found->state.voted_for },
+        .hard_state = { found->state.current_term, found->state.voted_for,
+                        found->state.promised_ms },
         .snapshot_last_index = found->snapshot_last_index,
         .snapshot_last_term = found->snapshot_last_term,
         .log_first_index = found->log_first_index,

@@ -56,6 +56,7 @@ static struct raft_send *reply(struct raft *r, bool is_success)
     send->message.u.append_entries_reply.is_repairing = r->lost_last_index != 0;
     send->message.u.append_entries_reply.last_log_index = r->trail.last_index;
     send->message.u.append_entries_reply.read_sequence = r->echo_sequence;
+    send->message.u.append_entries_reply.promised_ms = lease_promise_told_ms(r);
     r->replied_ms = r->now_ms;
     return send;
 }
@@ -282,6 +283,8 @@ void receive_append_entries_reply(struct raft *r, const struct message *m)
     if (m->u.append_entries_reply.read_sequence > member->progress.read_sequence) {
         member->progress.read_sequence = m->u.append_entries_reply.read_sequence;
     }
+    lease_echoed(r, member, m->u.append_entries_reply.read_sequence,
+                 m->u.append_entries_reply.promised_ms);
     if (m->u.append_entries_reply.last_log_index > member->progress.tail_index) {
         member->progress.moved_ms = r->now_ms;
     }

@@ -28,6 +28,7 @@ bool election_heard_leader(struct raft *r, node_id leader)
     }
     r->lost_count = 0;
     r->leader_heard_ms = r->now_ms;
+    lease_leader_heard(r);
     r->election_deadline_ms = r->now_ms + r->timeout_ms;
     return true;
 }
@@ -40,12 +41,15 @@ bool election_is_leader_heard(const struct raft *r)
     if (r->role == RAFT_LEADER) {
         return true; /* CheckQuorum ends that when it is not so any more */
     }
-    return r->leader != 0 && r->now_ms - r->leader_heard_ms < r->config.election_timeout_ms;
+    /* A promise outlives losing sight of the leader it was made to. */
+    return lease_promise_left_ms(r) > 0 ||
+           (r->leader != 0 && r->now_ms - r->leader_heard_ms < r->config.election_timeout_ms);
 }
 
 void election_soon(struct raft *r)
 {
-    r->election_deadline_ms = r->now_ms + (time_ms)rng_below(&r->rng, HOST_CLOSED_JITTER_MS + 1);
+    r->election_deadline_ms = r->now_ms + lease_promise_left_ms(r) +
+                              (time_ms)rng_below(&r->rng, HOST_CLOSED_JITTER_MS + 1);
 }
 
 /* Asks everyone, learners too: they may be voters of a membership we do not know yet. */

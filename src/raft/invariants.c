@@ -19,6 +19,7 @@ static void check_log(const struct raft *r)
     INVARIANT(r->durable_generation <= r->hard_state_generation);
     INVARIANT(r->term_generation <= r->hard_state_generation);
     INVARIANT(r->truncate_generation <= r->hard_state_generation);
+    INVARIANT(r->promise_generation <= r->hard_state_generation);
 }
 
 static void check_role(const struct raft *r)
@@ -129,6 +130,7 @@ static void mix_members(uint64_t *hash, const struct raft *r)
         mix(hash, (uint64_t)p->heard_ms);
         mix(hash, p->round_goal);
         mix(hash, (uint64_t)p->round_ms);
+        mix(hash, (uint64_t)p->lease_until_ms);
     }
 }
 
@@ -161,6 +163,10 @@ uint64_t raft_state_hash(const struct raft *r)
         r->committed_membership_index,
         r->transfer.target,
         (uint64_t)r->transfer.deadline_ms,
+        (uint64_t)r->hard_state.promised_ms,
+        (uint64_t)r->promised_until_ms,
+        r->lease.round_count,
+        r->lease.is_void,
     };
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {

@@ -48,6 +48,7 @@ struct progress {
     time_ms moved_ms;       /* when match_index or its tail last moved, or the window opened */
     raft_index tail_index;  /* its last log index as of its newest reply */
     uint64_t read_sequence; /* newest read round it confirmed in this term */
+    time_ms lease_until_ms; /* steady: it votes for nobody before; 0 = it promised nothing */
 
     /* Catching up, in rounds: each ends when it has what the leader had at its beginning
      * [thesis 4.2.1]. */

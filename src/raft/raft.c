@@ -16,6 +16,7 @@ static void check_config(const struct raft_config *config)
     PRE(config->heartbeat_interval_ms > 0);
     PRE(config->heartbeat_interval_ms < config->election_timeout_ms);
     PRE(config->inflight_count_max > 0 && config->append_count_max > 0);
+    PRE(config->clock_drift_percent < 100);
 }
 
 static void recover_log(struct raft *r, const struct raft_recovered *recovered)
@@ -67,17 +68,19 @@ static void recover_membership(struct raft *r, const struct raft_recovered *reco
 }
 
 struct raft *raft_new(const struct raft_config *config, const struct raft_recovered *recovered,
-                      time_ms now_ms)
+                      time_ms now_ms, time_ms steady_ms)
 {
     struct raft *r = heap_new(struct raft);
 
     check_config(config);
     r->config = *config;
     r->now_ms = now_ms;
+    r->steady_ms = steady_ms;
     rng_init(&r->rng, config->seed);
     r->wire_token = rng_next(&r->rng);
     r->windows = heap_alloc(MEMBERS_MAX * (size_t)config->inflight_count_max * sizeof *r->windows);
     r->hard_state = recovered->hard_state;
+    lease_init(r);
     recover_log(r, recovered);
     recover_membership(r, recovered);
     r->role = RAFT_FOLLOWER;
@@ -172,6 +175,9 @@ void raft_get_status(const struct raft *r, struct raft_status *ret_status)
         .durable_index = r->durable_index,
         .last_term = trail_last_term(&r->trail),
         .can_read = r->role == RAFT_LEADER && r->commit_index >= r->term_start_index,
+        .lease_ms = lease_is_held(r) ? raft_lease_until_ms(r) - r->steady_ms : 0,
+        .reads_by_lease = r->reads_by_lease,
+        .reads_by_round = r->reads_by_round,
     };
     for (unsigned i = 0; i < r->member_count && r->role == RAFT_LEADER; i++) {
         const struct progress *p = &r->members[i].progress;

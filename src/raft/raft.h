@@ -28,23 +28,16 @@
 #include "model/membership.h"
 #include "model/message.h"
 #include "model/types.h"
+#include "raft/raft_status.h"
 
 struct raft;
-
-enum raft_role {
-    RAFT_FOLLOWER,
-    RAFT_PRE_CANDIDATE,
-    RAFT_CANDIDATE,
-    RAFT_LEADER,
-};
-
-const char *raft_role_name(enum raft_role role);
 
 /* ---- What must survive a crash ---- */
 
 struct raft_hard_state {
     raft_term current_term;
-    node_id voted_for; /* in current_term; 0 = nobody */
+    node_id voted_for;   /* in current_term; 0 = nobody */
+    time_ms promised_ms; /* votes may be promised not to be given for so long; 0 = none is */
 };
 
 /* A run of entries with one term: first_index up to the next run's first_index - 1. */
@@ -60,6 +53,8 @@ struct raft_config {
     uint64_t seed;               /* of the timeouts */
     time_ms election_timeout_ms; /* lower bound; each timeout is drawn from [t, 2t) */
     time_ms heartbeat_interval_ms;
+    bool has_leases; /* promise votes to a leader that is heard, and read by such promises */
+    unsigned clock_drift_percent; /* how much faster one member's steady clock may be than ours */
     uint64_t uncommitted_bytes_max;
     uint64_t inflight_bytes_max; /* per peer */
     uint32_t inflight_count_max; /* per peer */
@@ -101,7 +96,7 @@ struct raft_recovered {
  * copied.
  */
 struct raft *raft_new(const struct raft_config *config, const struct raft_recovered *recovered,
-                      time_ms now_ms);
+                      time_ms now_ms, time_ms steady_ms);
 void raft_free(struct raft *r); /* accepts NULL */
 
 /* ---- Events ---- */
@@ -129,7 +124,8 @@ enum raft_event_type {
 
 struct raft_event {
     enum raft_event_type type;
-    time_ms now_ms;      /* never backwards */
+    time_ms now_ms;      /* never backwards; read after all that the event brings had come */
+    time_ms steady_ms;   /* likewise, of a clock that runs while the machine sleeps: of leases */
     time_ms disk_age_ms; /* of the oldest order the log writer has not finished; 0 = none */
     bool is_disk_full;   /* short of space for entries to come */
     union {
@@ -279,42 +275,15 @@ time_ms raft_deadline_ms(const struct raft *r);
 
 /* ---- Questions ---- */
 
-enum raft_progress_mode {
-    RAFT_PROGRESS_PROBE,
-    RAFT_PROGRESS_REPLICATE,
-    RAFT_PROGRESS_SNAPSHOT,
-};
-
-struct raft_peer_status {
-    node_id id;
-    enum raft_progress_mode mode;
-    raft_index match_index;
-    raft_index next_index;
-    time_ms heard_ms; /* when it last replied; 0 = not in this term */
-    uint32_t inflight_count;
-    bool is_caught_up; /* may be promoted [thesis 4.2.1] */
-};
-
-struct raft_status {
-    enum raft_role role;
-    raft_term current_term;
-    node_id leader; /* 0 = unknown */
-    raft_index commit_index;
-    raft_index log_first_index;
-    raft_index log_last_index;
-    raft_index durable_index; /* own log */
-    raft_term last_term;
-    bool can_read;     /* leader with an own-term commit */
-    size_t peer_count; /* leader only */
-    struct raft_peer_status peers[MEMBERS_MAX];
-};
-
 void raft_get_status(const struct raft *r, struct raft_status *ret_status);
 
 enum raft_role raft_role_of(const struct raft *r);
 node_id raft_leader(const struct raft *r);
 raft_term raft_current_term(const struct raft *r);
 raft_index raft_commit_index(const struct raft *r);
+
+/* Until this time of the steady clock nobody else can be elected; 0 = this node has no lease. */
+time_ms raft_lease_until_ms(const struct raft *r);
 
 bool raft_is_repairing(const struct raft *r); /* its log is not as far again as before damage */
 node_id raft_transfer_target(const struct raft *r); /* to hand the office to; 0 = nobody */

@@ -48,6 +48,12 @@ struct raft_pending_read {
     time_ms since_ms;
 };
 
+/* A round of heartbeats whose echo says that a promise began no earlier. */
+struct lease_round {
+    uint64_t sequence;
+    time_ms sent_ms; /* steady */
+};
+
 /* Proposals of one submit, uncommitted. */
 struct raft_uncommitted {
     raft_index last_index;
@@ -58,6 +64,7 @@ struct raft {
     struct raft_config config;
     struct rng rng;
     time_ms now_ms;               /* of the event in hand */
+    time_ms steady_ms;            /* likewise */
     time_ms disk_age_ms;          /* likewise */
     bool is_disk_full;            /* likewise */
     struct raft_effects *effects; /* of the step in hand; NULL between steps */
@@ -68,6 +75,7 @@ struct raft {
     uint64_t hard_state_generation; /* newest one; 0 = as recovered */
     uint64_t term_generation;       /* the one that brought current_term */
     uint64_t truncate_generation;   /* newest one when the log was last truncated */
+    uint64_t promise_generation;    /* the one that brought promised_ms */
     uint64_t durable_generation;
     struct trail trail;
     raft_index durable_index;
@@ -98,6 +106,8 @@ struct raft {
     time_ms timeout_ms; /* as drawn, in [election_timeout_ms, 2 * election_timeout_ms) */
     time_ms election_deadline_ms;
     time_ms leader_heard_ms;
+    time_ms promised_until_ms;      /* steady: no vote is given before */
+    time_ms start_promise_until_ms; /* likewise, of promises made before this start */
 
     /* Follower: what this leader was told and has told. */
     raft_index verified_index; /* equal to the leader's log up to here */
@@ -127,6 +137,12 @@ struct raft {
         bool is_leaving;  /* this leader ends in any case: removed, or its disk hangs */
     } transfer;
     bool is_round_due;
+    struct {
+        struct lease_round rounds[LEASE_ROUNDS_MAX]; /* ring; the newest is round_count - 1 */
+        uint64_t round_count;
+        bool is_void; /* TimeoutNow was sent in this term */
+    } lease;
+    uint64_t reads_by_lease, reads_by_round;
     struct raft_uncommitted *uncommitted; /* ring */
     size_t uncommitted_first, uncommitted_count, uncommitted_capacity;
     uint64_t uncommitted_bytes;
@@ -203,9 +219,11 @@ void election_draw_timeout(struct raft *r);
 /* Anything from the leader of the current term was received.  False: halted, as there is
  * another one. */
 bool election_heard_leader(struct raft *r, node_id leader);
-bool election_is_leader_heard(const struct raft *r); /* stickiness [thesis 4.2.3] */
-void election_soon(struct raft *r);                  /* a short jitter instead of a timeout */
-void election_start_pre_vote(struct raft *r);        /* [thesis 9.6] */
+/* Stickiness [thesis 4.2.3]: a leader is heard, or the vote is promised to one. */
+bool election_is_leader_heard(const struct raft *r);
+/* A short jitter instead of a timeout, behind what was promised. */
+void election_soon(struct raft *r);
+void election_start_pre_vote(struct raft *r); /* [thesis 9.6] */
 void election_start(struct raft *r, bool is_transfer);
 void election_count(struct raft *r); /* acts when the votes decide it */
 void election_persisted(struct raft *r);
@@ -245,6 +263,20 @@ void log_compacted(struct raft *r, const struct raft_event *event);
 void proposals_submit(struct raft *r, uint32_t count, uint64_t bytes);
 void proposals_committed(struct raft *r);
 void proposals_clear(struct raft *r);
+
+/* ---- lease.c ---- */
+
+void lease_init(struct raft *r);
+/* Follower: anything of the leader of the current term was received. */
+void lease_leader_heard(struct raft *r);
+time_ms lease_promise_left_ms(const struct raft *r); /* until this node may vote; 0 = it may */
+/* What a reply may say: only what is durable, and what all members understand; 0 = nothing. */
+uint32_t lease_promise_told_ms(const struct raft *r);
+/* Leader: round read_sequence leaves. */
+void lease_round_sent(struct raft *r);
+void lease_echoed(struct raft *r, struct raft_member *member, uint64_t sequence,
+                  uint32_t promised_ms);
+bool lease_is_held(const struct raft *r);
 
 /* ---- read_index.c ---- */
 

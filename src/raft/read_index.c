@@ -6,6 +6,8 @@
  * heartbeats begun afterwards.  Rounds are numbered by the leader within its term; an echo
  * confirms all rounds up to its number, so nothing is ever sent twice under one name.
  * A follower asks the leader, and reads its own state once applied that far.
+ *
+ * While it has a lease (lease.c) the leader answers without a round.
  */
 #include <string.h>
 
@@ -61,7 +63,7 @@ static void leader_begin(struct raft *r, uint64_t token, node_id from)
                                                                             : r->term_start_index,
                     });
     r->is_round_due = true;
-    reads_release(r); /* at once when this node is a quorum */
+    reads_release(r); /* at once when this node is a quorum, or has a lease */
 }
 
 void reads_begin(struct raft *r, uint64_t token)
@@ -111,19 +113,26 @@ void receive_read_index_reply(struct raft *r, const struct message *m)
 
 void reads_release(struct raft *r)
 {
+    bool has_lease = lease_is_held(r);
     uint64_t confirmed;
     size_t count = 0;
 
     if (r->role != RAFT_LEADER || r->read_count == 0 || r->commit_index < r->term_start_index) {
         return;
     }
-    confirmed = TOOTH(READ_WITHOUT_QUORUM) ? UINT64_MAX : members_quorum(r, members_value_read);
+    confirmed = has_lease || TOOTH(READ_WITHOUT_QUORUM) ? UINT64_MAX
+                                                        : members_quorum(r, members_value_read);
     while (count < r->read_count && r->reads[count].sequence <= confirmed) {
-        raft_trace(r, "read at %" PRIu64 " confirmed by round %" PRIu64, r->reads[count].read_index,
-                   r->reads[count].sequence);
+        if (has_lease) {
+            raft_trace(r, "read at %" PRIu64 " confirmed by the lease", r->reads[count].read_index);
+        } else {
+            raft_trace(r, "read at %" PRIu64 " confirmed by round %" PRIu64,
+                       r->reads[count].read_index, r->reads[count].sequence);
+        }
         answer(r, &r->reads[count], true);
         count++;
     }
+    *(has_lease ? &r->reads_by_lease : &r->reads_by_round) += count;
     pending_drop(r, 0, count);
     r->is_round_due = r->is_round_due && r->read_count > 0;
 }

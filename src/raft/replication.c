@@ -26,6 +26,8 @@ void replication_start(struct raft *r)
     r->heartbeat_due_ms = r->now_ms;
     r->read_sequence = 0;
     r->is_round_due = false;
+    r->lease.round_count = 0;
+    r->lease.is_void = false;
     r->lost_count = 0;
     r->term_start_index = first;
     proposals_clear(r);
@@ -268,7 +270,7 @@ static void turn_member(struct raft *r, struct raft_member *member, bool is_beat
 void replication_turn(struct raft *r)
 {
     bool is_beat = r->now_ms >= r->heartbeat_due_ms;
-    bool is_round = r->is_round_due;
+    bool is_round = r->is_round_due || (is_beat && r->config.has_leases);
 
     if (r->role != RAFT_LEADER) {
         return;
@@ -280,6 +282,7 @@ void replication_turn(struct raft *r)
     if (is_round) {
         r->read_sequence++;
         r->is_round_due = false;
+        lease_round_sent(r);
     }
     if (is_beat) {
         r->heartbeat_due_ms = r->now_ms + r->config.heartbeat_interval_ms;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/teeth.h"
 #include "raft/raft_internal.h"
 
 void raft_halt(struct raft *r, const char *why)
@@ -176,7 +177,7 @@ static void distrust(struct raft *r, bool is_distrusted)
 
 static void campaign(struct raft *r)
 {
-    if (r->role != RAFT_LEADER && members_can_campaign(r)) {
+    if (r->role != RAFT_LEADER && members_can_campaign(r) && lease_promise_left_ms(r) == 0) {
         election_start(r, false);
     }
 }
@@ -250,7 +251,9 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
 
     PRE(event->now_ms >= r->now_ms);
     PRE(event->disk_age_ms >= 0);
+    PRE(event->steady_ms >= r->steady_ms || TOOTH(LEASE_ON_WALL_CLOCK));
     r->now_ms = event->now_ms;
+    r->steady_ms = event->steady_ms;
     r->disk_age_ms = event->disk_age_ms;
     r->is_disk_full = event->is_disk_full;
     effects_begin(r, effects);

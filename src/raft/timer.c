@@ -53,6 +53,10 @@ void timer_fired(struct raft *r)
     if (r->now_ms < r->election_deadline_ms) {
         return;
     }
+    if (lease_promise_left_ms(r) > 0) {
+        election_soon(r); /* started anew, its vote is still promised */
+        return;
+    }
     if (members_can_campaign(r)) {
         raft_trace(r, "timeout as %s -> pre_candidate for term %" PRIu64, raft_role_name(r->role),
                    r->hard_state.current_term + 1);

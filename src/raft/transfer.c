@@ -135,6 +135,7 @@ void transfer_turn(struct raft *r)
     if (member != NULL && member->progress.match_index == r->trail.last_index) {
         effects_send(r, member->id, MESSAGE_TIMEOUT_NOW);
         r->transfer.is_sent = true;
+        r->lease.is_void = true; /* it may come late: not in this term any more */
         raft_trace(r, "transfer: %" PRIu64 " has it all -> timeout_now", member->id);
         if (!membership_is_voter(&r->latest_membership, r->config.id)) {
             role_become_follower(r, 0); /* removed: nobody will tell it who leads */

@@ -42,6 +42,20 @@ static void put_histogram(struct buffer *out, const char *name, const char *help
                   (double)h->sum_us / 1e6, name, (unsigned long long)h->count);
 }
 
+static void put_reads(struct buffer *out, const struct raft_status *raft)
+{
+    put_head(out, "raft_lease_seconds", "gauge",
+             "For how long nobody else can be elected; 0 without a lease.");
+    buffer_printf(out, "refkeeper_raft_lease_seconds %.3f\n", (double)raft->lease_ms / 1e3);
+    put_head(out, "raft_reads_confirmed_total", "counter",
+             "Batches of linearizable reads this leader confirmed: by its lease, or by a round.");
+    buffer_printf(out,
+                  "refkeeper_raft_reads_confirmed_total{by=\"lease\"} %llu\n"
+                  "refkeeper_raft_reads_confirmed_total{by=\"round\"} %llu\n",
+                  (unsigned long long)raft->reads_by_lease,
+                  (unsigned long long)raft->reads_by_round);
+}
+
 static void put_raft(struct buffer *out, const struct node_status *st)
 {
     put_gauge(out, "raft_has_leader", "1 when this node knows a leader.", st->raft.leader != 0);
@@ -67,6 +81,7 @@ static void put_raft(struct buffer *out, const struct node_status *st)
                 st->forwards_total);
     put_counter(out, "raft_leader_changes_total", "Changes of leader seen.",
                 st->leader_changes_total);
+    put_reads(out, &st->raft);
     put_head(out, "raft_leader_last_contact_seconds", "gauge",
              "Time since the leader was heard; 0 on the leader.");
     buffer_printf(out, "refkeeper_raft_leader_last_contact_seconds %.3f\n",

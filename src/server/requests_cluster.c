@@ -113,6 +113,8 @@ static void show_status(const struct request_context *c, const struct request *r
     sink_bool(s, status.is_ready);
     sink_field(s, "is_removed");
     sink_bool(s, status.is_removed);
+    sink_field(s, "lease_ms");
+    sink_number(s, (uint64_t)status.raft.lease_ms);
     sink_field(s, "state_check");
     sink_c_text(s, checks[status.state_check]);
     sink_field(s, "state_differs_index");

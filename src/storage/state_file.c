@@ -47,7 +47,9 @@ static void encode_payload(struct buffer *out, const struct state_record *record
 {
     const struct persistent_state *state = &record->state;
 
-    buffer_put_u32(out, record->flags);
+    PRE(state->promised_ms <= UINT16_MAX);
+    buffer_put_u16(out, (uint16_t)state->promised_ms);
+    buffer_put_u16(out, (uint16_t)record->flags);
     buffer_put_u64(out, state->current_term);
     buffer_put_u64(out, state->voted_for);
     buffer_put(out, state->cluster_id, CLUSTER_ID_BYTES);
@@ -131,7 +133,8 @@ static void decode_identity(struct reader *in, struct state_record *record)
     struct persistent_state *state = &record->state;
     struct slice cluster_id;
 
-    record->flags = reader_u32(in);
+    state->promised_ms = reader_u16(in);
+    record->flags = reader_u16(in);
     state->current_term = reader_u64(in);
     state->voted_for = reader_u64(in);
     cluster_id = reader_bytes(in, CLUSTER_ID_BYTES);

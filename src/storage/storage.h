@@ -52,6 +52,7 @@ struct storage_repair {
 struct persistent_state {
     raft_term current_term;
     node_id voted_for;
+    uint32_t promised_ms; /* how long a vote may be promised not to be given; below 2^16 */
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zeros = not yet bootstrapped */
     char node_name[NODE_NAME_BYTES_MAX + 1];
     node_id id;

@@ -9,6 +9,9 @@
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 
+/* Likewise; time that the machine sleeps counts. */
+int64_t clock_steady_ms(void);
+
 /* Milliseconds since 1970-01-01 UTC.  Any thread. */
 int64_t clock_wall_ms(void);
 

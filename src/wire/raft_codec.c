@@ -13,7 +13,8 @@
  *                             u64 read_sequence, u32 count, u32 bytes, entries
  *   4 append_entries_reply    u64 match_index, u64 reject_index, u64 conflict_index,
  *                             u64 conflict_term, u64 last_log_index, u64 read_sequence
- *                             flags: 1 success, 2 repairing, 4 disk full
+ *                             flags: 1 success, 2 repairing, 4 disk full,
+ *                             8 promise: u32 promised_ms follows
  *   5 install_snapshot        u64 last_index, u64 last_term, u64 offset, u64 file_bytes,
  *                             u32 bytes, chunk        flags: 1 last
  *   6 install_snapshot_reply  u64 last_index, u64 stored_bytes        flags: 1 installed
@@ -48,7 +49,8 @@ static unsigned message_flags(const struct message *m)
     case MESSAGE_APPEND_ENTRIES_REPLY:
         return flag(m->u.append_entries_reply.is_success, 1) |
                flag(m->u.append_entries_reply.is_repairing, 2) |
-               flag(m->u.append_entries_reply.is_full, 4);
+               flag(m->u.append_entries_reply.is_full, 4) |
+               flag(m->u.append_entries_reply.promised_ms != 0, 8);
     case MESSAGE_INSTALL_SNAPSHOT:
         return flag(m->u.install_snapshot.is_last, 1);
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
@@ -79,6 +81,9 @@ static void put_append_entries_reply(struct buffer *out, const struct message *m
     buffer_put_u64(out, m->u.append_entries_reply.conflict_term);
     buffer_put_u64(out, m->u.append_entries_reply.last_log_index);
     buffer_put_u64(out, m->u.append_entries_reply.read_sequence);
+    if (m->u.append_entries_reply.promised_ms != 0) {
+        buffer_put_u32(out, m->u.append_entries_reply.promised_ms);
+    }
 }
 
 static void put_install_snapshot(struct buffer *out, const struct message *m)
@@ -198,6 +203,11 @@ static void read_append_entries_reply(struct reader *in, unsigned flags, struct 
     m->u.append_entries_reply.conflict_term = read_term(in);
     m->u.append_entries_reply.last_log_index = read_index(in);
     m->u.append_entries_reply.read_sequence = reader_u64(in);
+    if ((flags & 8) != 0) {
+        m->u.append_entries_reply.promised_ms = reader_u32(in);
+        in->failed |= m->u.append_entries_reply.promised_ms == 0 ||
+                      m->u.append_entries_reply.promised_ms > ELECTION_TIMEOUT_MS_MAX;
+    }
 }
 
 static void read_install_snapshot(struct reader *in, unsigned flags, struct message *m)
@@ -228,7 +238,7 @@ static unsigned flags_allowed(enum message_type type)
     case MESSAGE_REQUEST_VOTE_REPLY:
         return 3;
     case MESSAGE_APPEND_ENTRIES_REPLY:
-        return 7;
+        return 15;
     case MESSAGE_INSTALL_SNAPSHOT:
     case MESSAGE_INSTALL_SNAPSHOT_REPLY:
     case MESSAGE_READ_INDEX_REPLY:

@@ -47,6 +47,9 @@ class Reader:
     def u8(self):
         return self.number(1)
 
+    def u16(self):
+        return self.number(2)
+
     def u32(self):
         return self.number(4)
 
@@ -112,7 +115,8 @@ def slot(data):
     need(zlib.crc32(whole[:24] + whole[28:]) == crc, "the crc of a slot")
     need(version == 1 and zero == 0, "version %d" % version)
     r = Reader(whole[32:])
-    s = {"generation": generation, "flags": r.u32(), "current_term": r.u64(),
+    s = {"generation": generation, "promised_ms": r.u16(), "flags": r.u16(),
+         "current_term": r.u64(),
          "voted_for": r.u64(), "cluster_id": r.bytes(16).hex(), "node_name": r.string().decode(),
          "id": r.u64(), "incarnation": r.u64(), "boot_count": r.u64(), "feature_level": r.u32(),
          "newest_term": r.u64(), "base": (r.u64(), r.u64()),

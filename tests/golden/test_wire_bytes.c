@@ -162,6 +162,8 @@ static void append_entries_reply(void **state)
     success.u.append_entries_reply.last_log_index = 12;
     success.u.append_entries_reply.read_sequence = 6;
     expect("wire/append_entries_reply", &success);
+    success.u.append_entries_reply.promised_ms = 1000;
+    expect("wire/append_entries_reply_promise", &success);
     refusal.u.append_entries_reply.reject_index = 10;
     refusal.u.append_entries_reply.conflict_index = 4;
     refusal.u.append_entries_reply.conflict_term = 3;

@@ -20,14 +20,6 @@ static void submit(struct core *c, uint32_t count, uint64_t bytes)
     raft_step(c->raft, &event, &c->effects);
 }
 
-static void read_with(struct core *c, uint64_t token)
-{
-    struct raft_event event = { .type = RAFT_READ, .now_ms = c->now_ms };
-
-    event.u.read.token = token;
-    raft_step(c->raft, &event, &c->effects);
-}
-
 static unsigned sent_count(const struct core *c, enum message_type type, node_id to)
 {
     unsigned count = 0;
@@ -108,7 +100,7 @@ static void a_single_voter_commits_on_its_own_disk_and_reads_at_once(void **stat
     core_persist(&c);
     core_persist(&c);
     assert_int_equal(core_status(&c).commit_index, 2);
-    read_with(&c, 7);
+    core_read(&c, 7);
     assert_int_equal(c.effects.read_count, 1);
     assert_int_equal(c.effects.reads[0].token, 7);
     assert_int_equal(c.effects.reads[0].status, RK_OK);
@@ -215,12 +207,12 @@ static void reads_wait_for_a_round_begun_after_them(void **state)
     core_persist(&c);
     core_append_reply(&c, 2, 2, 2, 0);
     core_event(&c, RAFT_TURN);
-    read_with(&c, 1);
-    read_with(&c, 2);
+    core_read(&c, 1);
+    core_read(&c, 2);
     core_event(&c, RAFT_TURN); /* round 1 for both */
     assert_int_equal(
         core_sent(&c, MESSAGE_APPEND_ENTRIES, 3)->message.u.append_entries.read_sequence, 1);
-    read_with(&c, 3);
+    core_read(&c, 3);
     core_append_reply(&c, 3, 2, 0, 1);
     assert_int_equal(c.effects.read_count, 2);
     assert_int_equal(c.effects.reads[0].read_index, 2);
@@ -240,7 +232,7 @@ static void reads_wait_for_the_first_commit_of_the_term(void **state)
     (void)state;
     core_open(&c, 3, 1, 0, TERMS(1));
     core_lead(&c);
-    read_with(&c, 1);
+    core_read(&c, 1);
     core_event(&c, RAFT_TURN);
     core_append_reply(&c, 2, 2, 0, 1); /* round confirmed, nothing committed */
     assert_int_equal(c.effects.read_count, 0);
@@ -258,7 +250,7 @@ static void reads_fail_with_the_leadership(void **state)
     (void)state;
     core_open(&c, 3, 1, 0, TERMS(1));
     core_lead(&c);
-    read_with(&c, 1);
+    core_read(&c, 1);
     core_append_reply(&c, 2, 9, 0, 0);
     assert_int_equal(c.effects.read_count, 1);
     assert_int_equal(c.effects.reads[0].status, RK_NOLEADER);

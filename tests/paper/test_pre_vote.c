@@ -23,14 +23,6 @@ static const struct message *vote_reply(const struct core *c, node_id to)
     return &send->message;
 }
 
-static void read_with(struct core *c, uint64_t token)
-{
-    struct raft_event event = { .type = RAFT_READ, .now_ms = c->now_ms };
-
-    event.u.read.token = token;
-    raft_step(c->raft, &event, &c->effects);
-}
-
 /* (a) */
 static void a_refused_pre_vote_carries_our_term_a_granted_one_the_term_asked_for(void **state)
 {
@@ -137,7 +129,7 @@ static void a_round_of_an_earlier_leadership_confirms_nothing(void **state)
     core_lead(&c); /* term 2 */
     core_persist(&c);
     core_append_reply(&c, 2, 2, 2, 0);
-    read_with(&c, 1);
+    core_read(&c, 1);
     core_event(&c, RAFT_TURN); /* round 1 of term 2, whose echo is late */
     core_append_reply(&c, 3, 4, 0, 0);
     assert_int_equal(core_status(&c).role, RAFT_FOLLOWER);
@@ -147,7 +139,7 @@ static void a_round_of_an_earlier_leadership_confirms_nothing(void **state)
     core_persist(&c);
     core_append_reply(&c, 2, 5, 3, 0);
     core_event(&c, RAFT_TURN);
-    read_with(&c, 2);
+    core_read(&c, 2);
     core_append_reply(&c, 3, 2, 0, 1); /* here it comes */
     assert_int_equal(c.effects.read_count, 0);
     core_event(&c, RAFT_TURN);
@@ -167,10 +159,10 @@ static void a_round_sent_again_is_a_new_round(void **state)
     core_lead(&c);
     core_persist(&c);
     core_append_reply(&c, 2, 2, 2, 0);
-    read_with(&c, 1);
+    core_read(&c, 1);
     core_event(&c, RAFT_TURN);
     first = core_sent(&c, MESSAGE_APPEND_ENTRIES, 2)->message.u.append_entries.read_sequence;
-    read_with(&c, 2); /* while the first one's echo is under way */
+    core_read(&c, 2); /* while the first one's echo is under way */
     core_event(&c, RAFT_TURN);
     assert_true(core_sent(&c, MESSAGE_APPEND_ENTRIES, 2)->message.u.append_entries.read_sequence >
                 first);
@@ -189,7 +181,7 @@ static void a_round_never_sent_is_not_believed(void **state)
     core_lead(&c);
     core_persist(&c);
     core_append_reply(&c, 2, 2, 2, 0);
-    read_with(&c, 1);
+    core_read(&c, 1);
     core_append_reply(&c, 2, 2, 2, 99);
     assert_int_equal(c.effects.read_count, 0);
     core_close(&c);
@@ -203,7 +195,7 @@ static void a_follower_takes_an_answer_once_and_only_its_own(void **state)
     (void)state;
     core_open(&c, 3, 2, 0, TERMS(1));
     core_append_entries(&c, 2, 2, 1, 1, NONE, 1);
-    read_with(&c, 7);
+    core_read(&c, 7);
     reply.u.read_index_reply.token =
         core_sent(&c, MESSAGE_READ_INDEX, 2)->message.u.read_index.token;
     reply.u.read_index_reply.is_ok = true;
@@ -215,7 +207,7 @@ static void a_follower_takes_an_answer_once_and_only_its_own(void **state)
     core_receive(&c, &reply);
     assert_int_equal(c.effects.read_count, 1);
     assert_int_equal(c.effects.reads[0].token, 7);
-    read_with(&c, 8);
+    core_read(&c, 8);
     core_receive(&c, &reply); /* doubled on the way */
     assert_int_equal(c.effects.read_count, 0);
     core_close(&c);

@@ -38,6 +38,11 @@ int64_t clock_monotonic_ms(void)
     return clock_monotonic_us() / 1000;
 }
 
+int64_t clock_steady_ms(void)
+{
+    return clock_monotonic_ms(); /* its machine never sleeps */
+}
+
 int64_t clock_wall_ms(void)
 {
     INVARIANT(sim->current != NULL);

@@ -203,11 +203,16 @@ void sim_step_once(struct sim_node *n, const struct raft_event *event)
 {
     struct raft_effects *e = &n->effects;
     struct raft_event aged = *event;
+    struct raft_status before, after;
 
+    aged.steady_ms = n->cluster->now_ms;
     if (n->disk.op_count > 0) {
         aged.disk_age_ms = n->cluster->now_ms - n->disk.ops[0].queued_ms;
     }
+    raft_get_status(n->raft, &before);
     raft_step(n->raft, &aged, e);
+    raft_get_status(n->raft, &after);
+    n->cluster->reads_by_lease += after.reads_by_lease - before.reads_by_lease;
     if (e->halt != NULL) {
         sim_fail(n->cluster, "%" PRIu64 " halts: %s", n->id, e->halt);
     }

@@ -37,6 +37,7 @@ struct cluster_options {
     time_ms report_max_ms;              /* until the node hears of a finished sync */
     unsigned drop_permille;
     unsigned duplicate_permille;
+    unsigned lease_permille;        /* a start has leases on */
     unsigned late_turn_permille;    /* a turn ends 1 ms after the event, not with it */
     uint64_t inflight_bytes_max;    /* 0 = default */
     uint32_t append_count_max;      /* 0 = default */
@@ -108,6 +109,7 @@ raft_index cluster_applied(const struct cluster *c, node_id id);
 raft_index cluster_committed(const struct cluster *c); /* highest known by anybody ever */
 uint64_t cluster_reads_ok(const struct cluster *c);
 uint64_t cluster_reads_failed(const struct cluster *c);
+uint64_t cluster_reads_by_lease(const struct cluster *c);
 uint64_t cluster_snapshots_installed(const struct cluster *c);
 uint64_t cluster_elections(const struct cluster *c);
 uint64_t cluster_messages(const struct cluster *c); /* that have left a node */

@@ -32,6 +32,7 @@ static struct raft *recover(struct sim_node *n)
         .seed = rng_next(&c->rng),
         .election_timeout_ms = c->options.election_timeout_ms,
         .heartbeat_interval_ms = c->options.heartbeat_interval_ms,
+        .has_leases = sim_chance(c, c->options.lease_permille),
         .uncommitted_bytes_max = c->options.uncommitted_bytes_max,
         .inflight_bytes_max = c->options.inflight_bytes_max,
         .inflight_count_max = 8,
@@ -74,7 +75,7 @@ static struct raft *recover(struct sim_node *n)
         }
     }
     recovered.runs = runs;
-    raft = raft_new(&config, &recovered, c->now_ms);
+    raft = raft_new(&config, &recovered, c->now_ms, c->now_ms);
     heap_free(runs);
     return raft;
 }

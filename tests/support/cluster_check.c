@@ -26,6 +26,24 @@ static bool entries_equal(const struct sim_entry *a, const struct sim_entry *b)
 
 /* ---- Leaders ---- */
 
+/* While somebody has a lease nobody is elected after it [thesis 6.4.1]. */
+static void check_leases(const struct sim_node *elected)
+{
+    struct cluster *c = elected->cluster;
+
+    for (unsigned i = 1; i <= c->node_count; i++) {
+        const struct sim_node *n = &c->nodes[i];
+
+        if (n->is_up && n != elected &&
+            raft_current_term(n->raft) < raft_current_term(elected->raft) &&
+            raft_lease_until_ms(n->raft) > c->now_ms) {
+            sim_fail(c,
+                     "%" PRIu64 " is elected, and %" PRIu64 " has a lease for %" PRId64 " ms more",
+                     elected->id, n->id, raft_lease_until_ms(n->raft) - c->now_ms);
+        }
+    }
+}
+
 /* Leader completeness: all that was ever committed is in its log or snapshot. */
 static void check_new_leader(struct sim_node *n)
 {
@@ -41,6 +59,7 @@ static void check_new_leader(struct sim_node *n)
                  c->leaders[term], n->id);
     }
     c->leaders[term] = n->id;
+    check_leases(n);
     for (raft_index i = n->log.first; i <= sim_log_last(&c->committed); i++) {
         const struct sim_entry *e = sim_log_at(&n->log, i);
         const struct sim_entry *known = sim_log_at(&c->committed, i);
@@ -179,6 +198,10 @@ void sim_check_leaving(struct sim_node *n, const struct sim_message *envelope)
     }
     if (m->type == MESSAGE_REQUEST_VOTE && !m->u.request_vote.is_pre_vote) {
         check_vote(n, m->term, n->id);
+    }
+    if (m->type == MESSAGE_APPEND_ENTRIES_REPLY &&
+        m->u.append_entries_reply.promised_ms > n->disk.hard_state.promised_ms) {
+        sim_fail(n->cluster, "%" PRIu64 " tells a promise that is not durable", n->id);
     }
     if (m->type == MESSAGE_APPEND_ENTRIES_REPLY && m->u.append_entries_reply.is_success &&
         m->u.append_entries_reply.match_index > sim_log_last(&n->disk.log)) {

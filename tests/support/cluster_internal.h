@@ -158,7 +158,7 @@ struct cluster {
     struct sim_log committed; /* from 1 on */
     struct sim_read *reads;
     size_t read_count, read_capacity;
-    uint64_t reads_ok, reads_failed, installs, elections;
+    uint64_t reads_ok, reads_failed, reads_by_lease, installs, elections;
     uint64_t steps;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "model/command.h"
 #include "support/cluster_internal.h"
 
 static void membership_fill(struct cluster *c)
@@ -41,6 +42,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
     for (node_id id = 1; id <= c->node_count; id++) {
         c->nodes[id].incarnation = 100 + id;
     }
+    c->membership.feature_level = options->lease_permille > 0 ? FEATURE_LEVEL_PROMISES : 0;
     membership_fill(c);
     c->committed.first = 1;
     for (node_id id = 1; id <= c->node_count; id++) {
@@ -119,7 +121,7 @@ void cluster_put_entries(struct cluster *c, node_id id, raft_term term, unsigned
 void cluster_put_hard_state(struct cluster *c, node_id id, raft_term term, node_id voted_for)
 {
     PRE(!c->nodes[id].is_up);
-    c->nodes[id].disk.hard_state = (struct raft_hard_state){ term, voted_for };
+    c->nodes[id].disk.hard_state = (struct raft_hard_state){ term, voted_for, 0 };
 }
 
 time_ms cluster_now_ms(const struct cluster *c)
@@ -205,4 +207,9 @@ uint64_t cluster_state_hash(const struct cluster *c)
         hash = hash * 31 + (c->nodes[id].raft == NULL ? 0 : raft_state_hash(c->nodes[id].raft));
     }
     return hash;
+}
+
+uint64_t cluster_reads_by_lease(const struct cluster *c)
+{
+    return c->reads_by_lease;
 }

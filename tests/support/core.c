@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "model/command.h"
 
 #define ENTRIES_MAX 64
 
@@ -28,6 +29,8 @@ static void open_core(struct core *c, unsigned voters, struct raft_hard_state ha
         .seed = 42,
         .election_timeout_ms = 1000,
         .heartbeat_interval_ms = 100,
+        .has_leases = c->has_leases,
+        .clock_drift_percent = 10,
         .uncommitted_bytes_max = 10000,
         .inflight_bytes_max = 2000,
         .inflight_count_max = 4,
@@ -39,7 +42,8 @@ static void open_core(struct core *c, unsigned voters, struct raft_hard_state ha
                                         .log_first_index = 1,
                                         .lost_last = lost_last };
 
-    *c = (struct core){ .now_ms = 1 };
+    *c = (struct core){ .now_ms = 1, .has_leases = config.has_leases };
+    c->membership.feature_level = c->has_leases ? FEATURE_LEVEL_PROMISES : 0;
     for (node_id id = 1; id <= voters; id++) {
         struct member m = { .id = id, .flags = MEMBER_VOTER | MEMBER_VOTER_OLD };
 
@@ -53,21 +57,31 @@ static void open_core(struct core *c, unsigned voters, struct raft_hard_state ha
     }
     recovered.runs = runs;
     recovered.committed_membership = &c->membership;
-    c->raft = raft_new(&config, &recovered, c->now_ms);
+    c->raft = raft_new(&config, &recovered, c->now_ms, c->has_leases ? c->now_ms : 0);
     raft_effects_init(&c->effects);
 }
 
 void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_for,
                const raft_term *terms)
 {
-    open_core(c, voters, (struct raft_hard_state){ term, voted_for }, terms,
+    c->has_leases = false;
+    open_core(c, voters, (struct raft_hard_state){ term, voted_for, 0 }, terms,
               (struct raft_run){ 0 });
 }
 
 void core_open_damaged(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
                        struct raft_run lost_last)
 {
-    open_core(c, voters, (struct raft_hard_state){ term, 0 }, terms, lost_last);
+    c->has_leases = false;
+    open_core(c, voters, (struct raft_hard_state){ term, 0, 0 }, terms, lost_last);
+}
+
+void core_open_leases(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
+                      time_ms promised_ms)
+{
+    c->has_leases = true;
+    open_core(c, voters, (struct raft_hard_state){ term, 0, promised_ms }, terms,
+              (struct raft_run){ 0 });
 }
 
 void core_close(struct core *c)
@@ -79,6 +93,7 @@ void core_close(struct core *c)
 static void step(struct core *c, struct raft_event *event)
 {
     event->now_ms = c->now_ms;
+    event->steady_ms = c->has_leases ? c->now_ms : 0;
     raft_step(c->raft, event, &c->effects);
     c->generation = c->effects.hard_state_generation;
 }
@@ -173,6 +188,14 @@ void core_append_reply(struct core *c, node_id from, raft_term term, raft_index 
     m.u.append_entries_reply.last_log_index = match_index;
     m.u.append_entries_reply.read_sequence = read_sequence;
     core_receive(c, &m);
+}
+
+void core_read(struct core *c, uint64_t token)
+{
+    struct raft_event event = { .type = RAFT_READ };
+
+    event.u.read.token = token;
+    step(c, &event);
 }
 
 void core_lead(struct core *c)

@@ -15,6 +15,7 @@ struct core {
     time_ms now_ms;
     struct membership membership;
     uint64_t generation; /* newest hard state asked for */
+    bool has_leases;
 };
 
 /* Node 1 of `voters`, term `term`, vote `voted_for`; its log holds entries of `terms`, which
@@ -24,6 +25,10 @@ void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_fo
 /* The same, when its log went on to this entry before it was damaged. */
 void core_open_damaged(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
                        struct raft_run lost_last);
+/* With leases, for a drift of 10 %, at the feature level that knows them; `promised_ms` as its
+ * disk has it. */
+void core_open_leases(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
+                      time_ms promised_ms);
 void core_close(struct core *c);
 
 void core_event(struct core *c, enum raft_event_type type);
@@ -42,6 +47,7 @@ void core_vote_reply(struct core *c, node_id from, raft_term term, bool is_grant
                      bool is_pre_vote);
 void core_append_reply(struct core *c, node_id from, raft_term term, raft_index match_index,
                        uint64_t read_sequence);
+void core_read(struct core *c, uint64_t token);
 /* Lets it win an election with the vote of node 2. */
 void core_lead(struct core *c);
 

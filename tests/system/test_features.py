@@ -33,7 +33,7 @@ def the_level_rises_with_the_last_member():
             check(levels(cluster)[0] == 0, "raised too early: %s" % levels(cluster))
             n.start()
             cluster.wait_leader()
-        wait_until(lambda: levels(cluster) == [1, 1, 1], 15, "level 1 everywhere")
+        wait_until(lambda: levels(cluster) == [2, 2, 2], 15, "level 2 everywhere")
         cluster.wait_leader().resp().call("LIMITS.SET", "REPOSITORIES", 1000)
         late = cluster.followers()[0]
         check(late.stop() == 0, late.name + " did not stop cleanly")

@@ -62,6 +62,7 @@ static struct cluster *cluster_of_seed(uint64_t seed, struct rng *rng)
         .duplicate_permille = rng_below(rng, 2) == 0 ? 0 : (unsigned)rng_below(rng, 100),
         .late_turn_permille = (unsigned)rng_below(rng, 1000),
         .append_count_max = 1 + (uint32_t)rng_below(rng, 16),
+        .lease_permille = seed % 3 == 0 ? 800 : 0,
         .uncommitted_bytes_max = 40000,
         .replay = replay,
     };
@@ -277,7 +278,7 @@ static void must_progress(struct run *run, uint64_t seed)
     cluster_check_logs(run->c);
 }
 
-static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6],
+static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[7],
                          uint64_t changes[CHANGE_KINDS])
 {
     struct run run = { .changes = changes };
@@ -306,6 +307,7 @@ static uint64_t run_seed(uint64_t seed, uint64_t steps, uint64_t totals[6],
     totals[3] += cluster_snapshots_installed(run.c);
     totals[4] += cluster_elections(run.c);
     totals[5] += cluster_messages(run.c);
+    totals[6] += cluster_reads_by_lease(run.c);
     hash = cluster_state_hash(run.c);
     cluster_free(run.c);
     return hash;
@@ -316,16 +318,17 @@ static void nothing_is_lost_and_work_gets_done_after_any_faults(void **state)
     uint64_t one = number("SEED", 0);
     uint64_t seeds = number("SEEDS", 300);
     uint64_t steps = number("STEPS", 600);
-    uint64_t totals[6] = { 0 };
+    uint64_t totals[7] = { 0 };
     uint64_t changes[CHANGE_KINDS] = { 0 };
 
     (void)state;
     for (uint64_t seed = one != 0 ? one : 1; seed <= (one != 0 ? one : seeds); seed++) {
         (void)run_seed(seed, steps, totals, changes);
     }
-    printf("# committed %" PRIu64 ", reads %" PRIu64 " (%" PRIu64 " refused), snapshots %" PRIu64
-           ", elections %" PRIu64 ", messages %" PRIu64 "\n",
-           totals[0], totals[1], totals[2], totals[3], totals[4], totals[5]);
+    printf("# committed %" PRIu64 ", reads %" PRIu64 " (%" PRIu64 " refused, %" PRIu64
+           " by lease), snapshots %" PRIu64 ", elections %" PRIu64 ", messages %" PRIu64 "\n",
+           totals[0], totals[1], totals[2], totals[6], totals[3], totals[4], totals[5]);
+    assert_true(totals[6] > 0 || one != 0 || seeds < 3);
     printf("# members added %" PRIu64 ", promoted %" PRIu64 ", removed %" PRIu64
            ", replaced %" PRIu64 ", transfers %" PRIu64 "\n",
            changes[0], changes[1], changes[2], changes[3], changes[4]);
@@ -336,7 +339,7 @@ static void nothing_is_lost_and_work_gets_done_after_any_faults(void **state)
 
 static void a_seed_gives_the_same_run_each_time(void **state)
 {
-    uint64_t totals[6] = { 0 };
+    uint64_t totals[7] = { 0 };
     uint64_t changes[CHANGE_KINDS] = { 0 };
 
     (void)state;

@@ -100,6 +100,21 @@ static void hard_state_comes_back(void **state)
     assert_string_equal(t->recovered.state.node_name, "n1");
 }
 
+static void a_promise_comes_back(void **state)
+{
+    struct store *t = *state;
+    struct persistent_state kept;
+
+    OK(store_open(t));
+    kept = *storage_get_state(t->s);
+    kept.promised_ms = ELECTION_TIMEOUT_MS_MAX;
+    OK(storage_save_state(t->s, &kept, &t->why));
+    store_close(t);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.state.promised_ms, ELECTION_TIMEOUT_MS_MAX);
+    assert_false(t->recovered.is_new);
+}
+
 static void a_second_process_is_locked_out(void **state)
 {
     struct store *t = *state;
@@ -131,6 +146,7 @@ int main(void)
         CASE(ranges_are_read_within_a_byte_limit),
         CASE(a_conflicting_suffix_is_cut_and_replaced),
         CASE(hard_state_comes_back),
+        CASE(a_promise_comes_back),
         CASE(a_second_process_is_locked_out),
         CASE(another_nodes_directory_is_refused),
     };
