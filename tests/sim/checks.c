@@ -121,6 +121,28 @@ static void check_completeness(const struct machine *m, const struct raft *r)
     }
 }
 
+/* While somebody has a lease nobody is elected after it [thesis 6.4.1]. */
+static void check_leases(struct machine *elected, const struct raft *r)
+{
+    for (unsigned i = 1; i <= sim->machine_count; i++) {
+        struct machine *m = &sim->machines[i];
+        time_ms left_ms;
+
+        if (m == elected || m->node == NULL || m->is_dying ||
+            raft_current_term(m->node->raft) >= raft_current_term(r)) {
+            continue;
+        }
+        sim->current = m;
+        left_ms = raft_lease_until_ms(m->node->raft) - driver_event(m->node, RAFT_TURN).steady_ms;
+        sim->current = elected;
+        if (left_ms > 0) {
+            sim_fail("%s is elected in term %" PRIu64 ", and %s has a lease for %" PRId64
+                     " ms more",
+                     elected->name, raft_current_term(r), m->name, left_ms);
+        }
+    }
+}
+
 static void note_leader(struct machine *m, const struct raft *r)
 {
     raft_term term = raft_current_term(r);
@@ -135,6 +157,7 @@ static void note_leader(struct machine *m, const struct raft *r)
     m->leader_since_us = sim->now_us;
     checks_note_vote(m, term, m->node->state.id);
     check_completeness(m, r);
+    check_leases(m, r);
 }
 
 /* ---- Commits ---- */
@@ -474,6 +497,7 @@ void checks_turn(struct machine *m)
         }
     }
     check_rest(m);
+    versions_turn(m);
     check_quorum_heard(m, n->raft);
     if (raft_role_of(n->raft) == RAFT_LEADER) {
         note_acknowledged(m, n->durable_index); /* it counts itself */

@@ -20,7 +20,14 @@
 #define ANSWER_US_MAX (4 * SECOND_US)
 #define BACKOFF_US_MAX (SECOND_US / 4)
 
-enum errand { ERRAND_REGISTER, ERRAND_SESSION, ERRAND_UPDATE, ERRAND_READ, ERRAND_READ_MIN };
+enum errand {
+    ERRAND_REGISTER,
+    ERRAND_SESSION,
+    ERRAND_UPDATE,
+    ERRAND_READ,
+    ERRAND_READ_MIN,
+    ERRAND_LIMITS, /* which not every version knows */
+};
 
 struct client {
     unsigned id;
@@ -233,6 +240,7 @@ static void answered(struct client *c, const struct attempt *a)
         finish_read(c, a->seen);
         return;
     case ERRAND_READ_MIN:
+    case ERRAND_LIMITS:
         client_finish(c);
         return;
     }
@@ -254,6 +262,8 @@ static void on_answer(void *context, uint64_t argument)
                    a->status == RK_OVERLOADED || a->status == RK_BEHIND ||
                    a->status == RK_NOSPACE) {
             try_again(c);
+        } else if (a->status == RK_UNSUPPORTED && c->errand == ERRAND_LIMITS) {
+            client_finish(c); /* not every member knows it yet */
         } else {
             sim_fail("client %u was told %s", c->id, rk_status_word(a->status));
         }
@@ -348,11 +358,16 @@ static void encode_update(const struct client *c, struct buffer *out)
 static void encode_command(const struct client *c, struct buffer *out)
 {
     struct command open = { .tag = COMMAND_OPEN_SESSION };
+    struct command limits = { .tag = COMMAND_SET_LIMITS };
 
     if (c->errand == ERRAND_REGISTER) {
         command_encode_register_repo(out, path_of(registered), slice_of_text("s1"));
     } else if (c->errand == ERRAND_SESSION) {
         command_encode_plain(out, &open);
+    } else if (c->errand == ERRAND_LIMITS) {
+        limits.u.set_limits.fields = 1U << LIMIT_REFS;
+        limits.u.set_limits.values[LIMIT_REFS] = 1000000 + c->sequence;
+        command_encode_plain(out, &limits);
     } else {
         encode_update(c, out);
     }
@@ -468,6 +483,8 @@ static void draw_errand(struct client *c)
         c->errand = ERRAND_REGISTER;
     } else if (c->wants_session && c->session == 0) {
         c->errand = ERRAND_SESSION;
+    } else if (sim->swarm.is_on[FAULT_MIXED_VERSIONS] && sim_chance(50)) {
+        c->errand = ERRAND_LIMITS;
     } else if (kind < sim->swarm.read_percent) {
         c->errand = sim_chance(125) ? ERRAND_READ_MIN : ERRAND_READ;
     } else {

@@ -36,6 +36,7 @@
     X(DISK_STALL, "a disk does not answer for a while")                                            \
     X(SLOW_DISK, "a disk is slow")                                                                 \
     X(CLOCK_DRIFT, "a clock runs fast or slow")                                                    \
+    X(LEASE_DRIFT, "leases are on, and a clock runs at the edge of what was said of it")           \
     X(CLOCK_JUMP, "the wall clock is set")                                                         \
     X(PAUSE, "a process is paused")                                                                \
     X(SNAPSHOT, "a snapshot is taken at an odd time")                                              \
@@ -46,6 +47,7 @@
     X(MEMBER_ADD, "a member is added, or a learner promoted")                                      \
     X(MEMBER_REMOVE, "a member is removed, and its process lives on")                              \
     X(MEMBER_REPLACE, "a directory is lost, and an empty one takes its place")                     \
+    X(MIXED_VERSIONS, "a node of an older version gives way to a newer one")                       \
     X(LEADER_MOVE, "the leader is told to hand over")
 
 enum fault {
@@ -70,6 +72,8 @@ struct swarm {
     int64_t disk_us_min, disk_us_max;
     int64_t fault_us_mean; /* between two faults that somebody makes */
     int64_t election_timeout_ms, heartbeat_interval_ms;
+    bool has_leases; /* mostly: a start may have another setting */
+    unsigned clock_drift_percent;
     uint64_t log_compact_bytes;
     int64_t snapshot_interval_ms;
     uint64_t trailing_entries;
@@ -84,5 +88,7 @@ struct swarm {
 };
 
 void swarm_draw(struct swarm *s, uint64_t seed);
+/* Takes out what does not go together. */
+void swarm_settle(struct swarm *s);
 
 #endif

@@ -86,6 +86,8 @@ void machine_start(struct machine *m)
         .listen_peer = m->address,
         .election_timeout_ms = s->election_timeout_ms,
         .heartbeat_interval_ms = s->heartbeat_interval_ms,
+        .clock_drift_percent = s->clock_drift_percent,
+        .holds_back_features = true,
         .proposal_timeout_ms = PROPOSAL_TIMEOUT_MS_DEFAULT,
         .read_timeout_ms = READ_TIMEOUT_MS_DEFAULT,
         .log_compact_bytes = s->log_compact_bytes,
@@ -104,7 +106,13 @@ void machine_start(struct machine *m)
     m->known_commit = 0;
     m->known_applied = 0;
     m->is_turn_planned = false;
+    m->feature_level = m->installed_level;
+    options.feature_level_max = m->feature_level;
     options.is_joining = m->is_joining;
+    if (s->has_leases) { /* members need not agree, nor a node with itself before */
+        options.has_leases = sim_chance(850);
+        options.election_timeout_ms -= sim_chance(300) ? s->election_timeout_ms / 3 : 0;
+    }
     if (!m->is_joining) {
         fill_members(&options.initial_members);
     }
@@ -124,11 +132,20 @@ void machine_start(struct machine *m)
 
 /* ---- End ---- */
 
+void machine_count_reads(const struct machine *m)
+{
+    struct raft_status status;
+
+    raft_get_status(m->node->raft, &status);
+    sim->reads_by_lease += status.reads_by_lease;
+}
+
 /* What is left of the process goes. */
 static void process_ended(struct machine *m)
 {
     struct node *n = m->node;
 
+    machine_count_reads(m);
     m->node = NULL;
     sim->current = m;
     node_close(n);

@@ -74,9 +74,10 @@ static void print_totals(const struct totals *t)
            t->runs, simulated_s / 3600, (double)t->cpu_ms / 1000,
            (double)t->simulated_ms / (double)(t->cpu_ms + 1));
     printf("sim: %" PRIu64 " updates, %" PRIu64 " refused, %" PRIu64 " reads, %" PRIu64
-           " answered again, %" PRIu64 " elections, %" PRIu64 " starts, %" PRIu64 " events\n",
-           t->updates_ok, t->updates_refused, t->reads_ok, t->replays, t->elections, t->restarts,
-           t->steps);
+           " batches of them by lease, %" PRIu64 " answered again, %" PRIu64 " elections, %" PRIu64
+           " starts, %" PRIu64 " events\n",
+           t->updates_ok, t->updates_refused, t->reads_ok, t->reads_by_lease, t->replays,
+           t->elections, t->restarts, t->steps);
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
         printf("sim: fault %-14s %10" PRIu64 "  %s\n", fault_name((enum fault)i), t->faults[i],
                fault_text((enum fault)i));

@@ -505,6 +505,8 @@ static bool make_process_fault(enum fault fault, struct machine *m)
     case FAULT_RESTART_STORM:
         on_storm(m, (uint64_t)sim_between(3, 10));
         return true;
+    case FAULT_MIXED_VERSIONS:
+        return versions_upgrade(m);
     case FAULT_RESTART_CLEAN:
         machine_stop(m);
         return m->node != NULL;
@@ -542,6 +544,8 @@ static bool make_process_fault(enum fault fault, struct machine *m)
 
 static bool make_other_fault(enum fault fault, struct machine *m)
 {
+    int64_t drift_ppm;
+
     switch (fault) {
     case FAULT_NOSPACE:
         if (sim->now_us < truce_until_us) {
@@ -559,6 +563,10 @@ static bool make_other_fault(enum fault fault, struct machine *m)
         return true;
     case FAULT_CLOCK_DRIFT:
         clock_set_drift(m, sim_between(-100000, 100000));
+        return true;
+    case FAULT_LEASE_DRIFT: /* half of it each way: so much one may be faster than another */
+        drift_ppm = 5000 * sim->swarm.clock_drift_percent;
+        clock_set_drift(m, sim_chance(500) ? drift_ppm : -drift_ppm);
         return true;
     case FAULT_CLOCK_JUMP:
         m->wall_offset_ms = sim_between(-1000000000, 1000000000);

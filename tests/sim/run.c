@@ -78,6 +78,7 @@ static void add_up(struct totals *totals)
     totals->updates_ok += sim->updates_ok;
     totals->updates_refused += sim->updates_refused;
     totals->reads_ok += sim->reads_ok;
+    totals->reads_by_lease += sim->reads_by_lease;
     totals->replays += sim->replays;
     totals->elections += sim->elections;
     totals->restarts += sim->restarts;
@@ -96,6 +97,7 @@ uint64_t run_seed(const struct sim_options *options, struct totals *totals)
     swarm_draw(&sim->swarm, options->seed);
     if (options->is_aimed) {
         teeth_aim(&sim->swarm);
+        swarm_settle(&sim->swarm);
     }
     sim->machine_count = sim->swarm.machine_count + (sim->swarm.has_churn ? SPARES : 0);
     net_init();
@@ -104,6 +106,7 @@ uint64_t run_seed(const struct sim_options *options, struct totals *totals)
         machine_init(&sim->machines[i], i);
         sim->machines[i].is_joining = i > sim->swarm.machine_count;
     }
+    versions_start();
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         machine_start(&sim->machines[i]);
     }
@@ -118,6 +121,7 @@ uint64_t run_seed(const struct sim_options *options, struct totals *totals)
     for (unsigned i = 1; i <= sim->machine_count; i++) {
         if (sim->machines[i].node != NULL) {
             sim_note(raft_state_hash(sim->machines[i].node->raft));
+            machine_count_reads(&sim->machines[i]);
         }
     }
     hash = sim->hash;

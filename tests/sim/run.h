@@ -7,7 +7,8 @@
 
 struct totals {
     uint64_t runs, faults[FAULT_COUNT];
-    uint64_t updates_ok, updates_refused, reads_ok, replays, elections, restarts, steps;
+    uint64_t updates_ok, updates_refused, reads_ok, reads_by_lease, replays, elections, restarts,
+        steps;
     uint64_t simulated_ms, cpu_ms;
 };
 

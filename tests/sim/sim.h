@@ -36,13 +36,15 @@ struct machine {
     node_id id; /* of the member that runs on it; also its address, 10.0.0.<id> */
     char name[8];
     char address[32];
-    struct node *node; /* NULL = no process */
-    unsigned boot;     /* raised when a process ends: what waits for an older one is void */
-    bool is_joining;   /* its directory began empty, to be admitted by a cluster */
-    bool is_dying;     /* the process is being torn down: nothing it does has an effect */
-    bool is_dark;      /* the host itself is off or unreachable: nobody answers for the dead */
-    bool is_banned;    /* its process is refused for good; not counted in demands */
-    int exit_code;     /* of the last process */
+    struct node *node;      /* NULL = no process */
+    unsigned boot;          /* raised when a process ends: what waits for an older one is void */
+    bool is_joining;        /* its directory began empty, to be admitted by a cluster */
+    bool is_dying;          /* the process is being torn down: nothing it does has an effect */
+    bool is_dark;           /* the host itself is off or unreachable: nobody answers for the dead */
+    bool is_banned;         /* its process is refused for good; not counted in demands */
+    int exit_code;          /* of the last process */
+    uint32_t feature_level; /* that the running binary knows */
+    uint32_t installed_level; /* ... the one that is started next */
     struct disk disk;
 
     /* its clock: local = base + (now - since) * (1 + ppm / 10^6) */
@@ -109,6 +111,7 @@ struct sim {
     struct swarm swarm;
     uint64_t faults[FAULT_COUNT];
     uint64_t updates_ok, updates_refused, reads_ok, replays, elections, restarts;
+    uint64_t reads_by_lease;
     bool is_healing; /* no more faults */
 };
 
@@ -156,7 +159,8 @@ void machine_stop(struct machine *m); /* as by SIGTERM */
 /* Something happened on its loop: one turn. */
 void machine_turn(struct machine *m);
 void machine_turn_soon(struct machine *m);
-struct machine *machine_leader(void); /* NULL = nobody, or not agreed on */
+void machine_count_reads(const struct machine *m); /* its process ends, or the run */
+struct machine *machine_leader(void);              /* NULL = nobody, or not agreed on */
 void machine_restart_after(struct machine *m, int64_t delay_us);
 
 /* ---- threads.c ---- */
@@ -224,6 +228,13 @@ const char *operator_unfinished(void);
 /* As the leader has it. */
 bool machine_is_member(const struct machine *m);
 struct machine *machine_of_member(const struct member *member);
+
+/* ---- versions.c ---- */
+
+void versions_start(void);
+void versions_turn(const struct machine *m);
+/* Stops a node of an older version; a newer one starts in its place.  False: it is none. */
+bool versions_upgrade(struct machine *m);
 
 /* ---- nemesis.c ---- */
 

@@ -62,6 +62,15 @@ static void draw_churn(struct swarm *s, struct rng *rng)
     s->is_on[FAULT_MEMBER_ADD] = true; /* who only removes is soon done */
 }
 
+void swarm_settle(struct swarm *s)
+{
+    /* Clocks that differ by more than was said are no fault of leases. */
+    s->is_on[FAULT_CLOCK_DRIFT] = s->is_on[FAULT_CLOCK_DRIFT] && !s->has_leases;
+    s->is_on[FAULT_LEASE_DRIFT] = s->is_on[FAULT_LEASE_DRIFT] && s->has_leases;
+    /* An older version cannot be added once the others have gone beyond it. */
+    s->is_on[FAULT_MIXED_VERSIONS] = s->is_on[FAULT_MIXED_VERSIONS] && !s->has_churn;
+}
+
 void swarm_draw(struct swarm *s, uint64_t seed)
 {
     struct rng stream;
@@ -91,4 +100,7 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->can_allocate = PICK(rng, 0, 1, 1) == 1;
     draw_churn(s, rng);
     s->sync_forgets = PICK(rng, 0, 1) == 1;
+    s->has_leases = PICK(rng, 0, 0, 0, 1, 1) == 1;
+    s->clock_drift_percent = (unsigned)PICK(rng, 1, 5, 20);
+    swarm_settle(s);
 }

@@ -75,6 +75,14 @@ void teeth_aim(struct swarm *s)
         s->machine_count = 3;
         s->read_percent = 80;
         break;
+    case TOOTH_LEASE_ON_WALL_CLOCK: /* needs clocks that are set while an old leader lives on */
+        only(s, (const enum fault[]){ FAULT_CLOCK_JUMP, FAULT_LEASE_DRIFT, FAULT_CUT_REJECT }, 3);
+        s->has_leases = true;
+        s->clock_drift_percent = 20; /* and live on for longer than its lease should */
+        s->machine_count = 3;
+        s->read_percent = 80;
+        s->fault_us_mean = SECOND_US / 2;
+        break;
     case TOOTH_MEMBERSHIP_WITHOUT_COMMIT: /* needs changes while leaders change */
         only(s,
              (const enum fault[]){ FAULT_MEMBER_ADD, FAULT_MEMBER_REMOVE, FAULT_CUT_REJECT,
