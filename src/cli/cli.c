@@ -152,6 +152,9 @@ static const char *advice(const struct rk_error *e)
     case RK_NOLEADER:
         return "\n  the cluster has no leader: see `refkeeper status --cluster`; reads of one "
                "node's copy still work with --stale";
+    case RK_TIMED_OUT:
+        return "\n  perhaps it has no leader: see `refkeeper status --cluster`; reads of one "
+               "node's copy still work with --stale";
     case RK_NOAUTH:
         return "\n  give REFKEEPER_USER and REFKEEPER_PASSWORD";
     default:

@@ -36,6 +36,16 @@ static void tell(struct doctor *d, const char *check, bool is_ok, const char *fo
     d->findings += is_ok ? 0 : 1;
 }
 
+static bool is_repository(const char *git_dir)
+{
+    static const char *const words[] = { "rev-parse", "--git-dir", NULL };
+    char *line = git_line(git_dir, words, clock_monotonic_ms() + GIT_MS);
+    bool is_one = line[0] != '\0';
+
+    heap_free(line);
+    return is_one;
+}
+
 static void check_version(struct doctor *d)
 {
     static const char *const words[] = { "version", NULL };
@@ -102,7 +112,10 @@ static void check_cluster(struct doctor *d)
     }
     client = cli_client_of(d->cli, endpoints, &error);
     if (client == NULL || rk_route(client, path, 1, NULL, &map, &error) != RK_OK) {
-        tell(d, "cluster", false, error.message, "the cluster must know the repository");
+        tell(d, "cluster", false, error.message,
+             client != NULL && rk_status_reaction(error.status) != RK_RETRY
+                 ? "the cluster must know the repository"
+                 : "see `refkeeper status --cluster`");
     } else {
         const char *primary = rk_reply_get_text(map, "primary");
 
@@ -127,6 +140,9 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
         return EXIT_USAGE;
     }
     d.git_dir = argv[0];
+    if (!is_repository(d.git_dir)) {
+        return cli_fail_text(cli, RK_NOT_FOUND, "%s: not a git repository", d.git_dir);
+    }
     if (git_config_read(&d.config, d.git_dir, clock_monotonic_ms() + GIT_MS, &why) != RK_OK) {
         git_config_release(&d.config);
         return cli_fail_text(cli, RK_NOT_FOUND, "%s: %s", d.git_dir, why.text);

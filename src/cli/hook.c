@@ -44,6 +44,11 @@ void hook_refuse_all(struct hook_push *push, const char *format, ...)
     }
 }
 
+const char *hook_try_again(const struct rk_error *error)
+{
+    return error->reaction == RK_RETRY ? "; nothing was changed, push again in a while" : "";
+}
+
 void hook_spread_refusal(struct hook_push *push)
 {
     const struct hook_ref *first = NULL;

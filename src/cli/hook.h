@@ -77,6 +77,8 @@ void hook_refuse(struct hook_ref *ref, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void hook_refuse_all(struct hook_push *push, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* What a pusher can do about a failure, to be said behind it; "" when nothing. */
+const char *hook_try_again(const struct rk_error *error);
 /* An atomic push with one refused ref is refused altogether. */
 void hook_spread_refusal(struct hook_push *push);
 bool hook_has_state(const struct hook_push *push, enum hook_state state);

@@ -33,7 +33,7 @@ static void refuse_with(struct hook_push *push, struct hook_ref *ref, const stru
         hook_refuse(ref, "refkeeper: %s; fetch first", e->message);
         break;
     default:
-        hook_refuse(ref, "refkeeper: %s", e->message);
+        hook_refuse(ref, "refkeeper: %s%s", e->message, hook_try_again(e));
         break;
     }
 }

@@ -71,7 +71,7 @@ static bool find_epoch(struct hook_push *push)
         return true;
     }
     if (rk_route(push->place.client, push->place.path, 1, NULL, &map, &error) != RK_OK) {
-        hook_refuse_all(push, "refkeeper: %s", error.message);
+        hook_refuse_all(push, "refkeeper: %s%s", error.message, hook_try_again(&error));
         return false;
     }
     push->write.epoch = rk_reply_get_number(map, "epoch");
