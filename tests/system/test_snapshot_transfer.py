@@ -10,6 +10,7 @@ replaced, killed in the middle, while nobody loses the leader; then a member is 
 leader that sends to it is killed.  RK_TRANSFER_MIB and RK_UPDATES change either version.
 """
 import base64
+import filecmp
 import hashlib
 import os
 import random
@@ -76,19 +77,26 @@ def cluster_with_state(rate):
 
 
 def take_snapshots(nodes):
-    """Of one index, as nothing is written meanwhile: the files are equal."""
+    """Of one index, as nothing is written meanwhile: one state is one file, byte by byte."""
     wait_until(lambda: len({n.status()["applied_index"] for n in nodes}) == 1, 60, "one index")
     for n in nodes:
         index = n.status()["applied_index"]
         n.resp().call("SNAPSHOT.TAKE")
         wait_until(lambda n=n, i=index: n.status()["snapshot_index"] >= i, 300, "a snapshot")
+    files = [newest_snapshot(n) for n in nodes]
+    for path in files[1:]:
+        check(os.path.basename(path) == os.path.basename(files[0]), "%s" % files)
+        check(filecmp.cmp(files[0], path, shallow=False), "%s and %s differ" % (files[0], path))
+
+
+def newest_snapshot(node):
+    names = [n for n in os.listdir(node.data_dir) if n.startswith("raft-snapshot-") and
+             n.endswith(".dat")]
+    return os.path.join(node.data_dir, max(names, key=lambda n: int(n.split("-")[2])))
 
 
 def snapshot_bytes(node):
-    names = [n for n in os.listdir(node.data_dir) if n.startswith("raft-snapshot-") and
-             n.endswith(".dat")]
-    newest = max(names, key=lambda n: int(n.split("-")[2]))
-    return os.path.getsize(os.path.join(node.data_dir, newest))
+    return os.path.getsize(newest_snapshot(node))
 
 
 class Updater(threading.Thread):
@@ -167,6 +175,7 @@ def a_member_far_behind_catches_up_under_load():
         check(m["snapshot_duplicate_bytes_total"] == 0, "bytes were received twice")
         check(leader.status()["term"] == term, "the leader was lost meanwhile")
         c.wait_equal(60)
+        take_snapshots(c.nodes)  # one of them loaded its state, two made it
     finally:
         c.close()
 
@@ -298,7 +307,9 @@ def add_and_kill_the_sender(c):
                "three voters")
     sender = c.wait_leader()
     total = snapshot_bytes(sender)
-    check({snapshot_bytes(n) for n in c.nodes} == {total}, "not one file everywhere")
+    for n in c.nodes:
+        check(filecmp.cmp(newest_snapshot(sender), newest_snapshot(n), shallow=False),
+              "%s has another file" % n.name)
     new = c.new_node("n4")
     new.start()
     c.cli("member", "add", new.name, "127.0.0.1:%d" % new.peer, "--learner")
