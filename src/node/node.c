@@ -261,19 +261,11 @@ void node_stop(struct node *n)
 
 /* ---- Writes and reads ---- */
 
-enum rk_status node_propose(struct node *n, struct slice command, node_proposed_fn done,
-                            void *context)
+enum rk_status node_judge_command(const struct node *n, struct slice command)
 {
     struct command decoded;
-    enum rk_status status;
+    enum rk_status status = command_decode(command, &decoded);
 
-    if (n->is_stopping) {
-        return RK_STOPPED;
-    }
-    if (node_is_out(n) || digests_is_quarantined(n)) {
-        return RK_NOLEADER;
-    }
-    status = command_decode(command, &decoded);
     if (status != RK_OK) {
         return status;
     }
@@ -282,6 +274,24 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     }
     if (command_feature_level(&decoded) > raft_membership(n->raft)->feature_level) {
         return RK_UNSUPPORTED; /* not every member knows it yet */
+    }
+    return RK_OK;
+}
+
+enum rk_status node_propose(struct node *n, struct slice command, node_proposed_fn done,
+                            void *context)
+{
+    enum rk_status status;
+
+    if (n->is_stopping) {
+        return RK_STOPPED;
+    }
+    if (node_is_out(n) || digests_is_quarantined(n)) {
+        return RK_NOLEADER;
+    }
+    status = node_judge_command(n, command);
+    if (status != RK_OK) {
+        return status;
     }
     if (writer_backlog_bytes(n->writer) > WRITER_QUEUE_BYTES_MAX) {
         return RK_OVERLOADED;

@@ -186,6 +186,9 @@ void node_halt(struct node *n, int exit_code, const char *format, ...)
 void node_halt_on_disk(struct node *n, enum rk_status status, const char *what,
                        const struct errmsg *why);
 void node_turn(struct node *n);
+/* What may be proposed.  Errors: PROTOCOL (malformed, or the core's own), TOOLARGE, UNSUPPORTED
+ * (unknown here, or not every member knows it yet). */
+enum rk_status node_judge_command(const struct node *n, struct slice command) MUST_USE;
 raft_index node_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,
                     uint64_t *ret_bytes);
 void node_trace(void *context, const char *text);

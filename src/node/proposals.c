@@ -139,21 +139,36 @@ enum rk_status proposals_add(struct proposals *p, struct slice command, node_pro
     return RK_OK;
 }
 
-enum rk_status proposals_add_forwarded(struct proposals *p, node_id peer, uint64_t first_token,
+/* The first thing that is wrong with any of them. */
+static enum rk_status judge_forwarded(const struct node *n, struct slice commands)
+{
+    enum rk_status status = RK_OK;
+    struct slice command;
+
+    while (status == RK_OK && command_next_string(&commands, &command)) {
+        status = node_judge_command(n, command);
+    }
+    return status;
+}
+
+enum rk_status proposals_add_forwarded(struct node *n, node_id peer, uint64_t first_token,
                                        uint32_t count, struct slice commands)
 {
     static const struct proposal nobody;
+    struct proposals *p = &n->proposals;
+    enum rk_status status = is_full(p, &p->remote, commands.size) ? RK_OVERLOADED
+                                                                  : judge_forwarded(n, commands);
     struct slice command;
 
-    if (is_full(p, &p->remote, commands.size)) {
-        return RK_OVERLOADED;
+    if (status == RK_PROTOCOL) {
+        return status;
     }
     if (p->run_count == p->run_capacity) {
         p->run_capacity = p->run_capacity == 0 ? 16 : 2 * p->run_capacity;
         p->runs = heap_grow(p->runs, p->run_capacity * sizeof p->runs[0]);
     }
-    p->runs[p->run_count++] = (struct forwarded_run){ peer, first_token, count };
-    while (command_next_string(&commands, &command)) {
+    p->runs[p->run_count++] = (struct forwarded_run){ peer, first_token, count, status };
+    while (status == RK_OK && command_next_string(&commands, &command)) {
         queue_add(&p->remote, command, &nobody);
     }
     return RK_OK;
@@ -224,14 +239,21 @@ static struct pending_proposal pending_take_first(struct proposals *p)
 
 /* ---- Leader: submit ---- */
 
+/* To all runs of this turn; those that were refused are told why. */
 static void reply_forwarded(struct node *n, enum rk_status status, raft_term term,
                             raft_index first_index)
 {
     struct proposals *p = &n->proposals;
 
     for (size_t i = 0; i < p->run_count; i++) {
-        struct forward_reply reply = { p->runs[i].first_token, p->runs[i].count, status, term,
-                                       first_index };
+        bool is_refused = p->runs[i].refused != RK_OK;
+        struct forward_reply reply = {
+            .first_token = p->runs[i].first_token,
+            .count = p->runs[i].count,
+            .status = is_refused ? p->runs[i].refused : status,
+            .term = is_refused ? 0 : term,
+            .first_index = is_refused ? 0 : first_index,
+        };
         struct buffer *out = transport_output(n->transport, p->runs[i].peer);
 
         if (out != NULL) {
@@ -240,7 +262,7 @@ static void reply_forwarded(struct node *n, enum rk_status status, raft_term ter
             forward_reply_encode(out, &reply);
             frame_end(out, start);
         }
-        first_index += p->runs[i].count;
+        first_index += is_refused ? 0 : p->runs[i].count;
     }
     p->run_count = 0;
 }
@@ -389,10 +411,13 @@ void proposals_turn(struct node *n)
     struct proposals *p = &n->proposals;
     bool may_go = true;
 
-    if (p->queue.count == 0 && p->remote.count == 0 && p->forwards == NULL) {
+    if (p->queue.count == 0 && p->run_count == 0 && p->forwards == NULL) {
         return;
     }
     if (raft_role_of(n->raft) == RAFT_LEADER) {
+        if (p->remote.count == 0) {
+            reply_forwarded(n, RK_OK, 0, 0); /* all of them were refused, if there are any */
+        }
         submit(n, &p->remote);
         if (take_back_forwards(p)) {
             submit(n, &p->queue);

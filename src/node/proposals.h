@@ -57,11 +57,12 @@ struct forward {
     bool is_returned; /* the leader was none: they go back to the queue */
 };
 
-/* A run of commands a follower forwarded to us. */
+/* A run of commands a follower forwarded to us; a refused one is not in the queue. */
 struct forwarded_run {
     node_id peer;
     uint64_t first_token;
     uint32_t count;
+    enum rk_status refused; /* OK = it is not */
 };
 
 struct proposals {
@@ -85,8 +86,10 @@ size_t proposals_waiting(const struct proposals *p);
 enum rk_status proposals_add(struct proposals *p, struct slice command, node_proposed_fn done,
                              void *context) MUST_USE;
 
-/* Commands of a FRAME_FORWARD.  Errors: OVERLOADED (the caller answers the follower). */
-enum rk_status proposals_add_forwarded(struct proposals *p, node_id peer, uint64_t first_token,
+/* Commands of a FRAME_FORWARD, judged as a client's: the follower may go by a newer feature level,
+ * or lie.  All of them are refused if one is; that is answered in the order of the frames.
+ * Errors: PROTOCOL (what no node sends). */
+enum rk_status proposals_add_forwarded(struct node *n, node_id peer, uint64_t first_token,
                                        uint32_t count, struct slice commands) MUST_USE;
 
 /* End of a turn: submits as leader, forwards as follower, or holds. */

@@ -43,24 +43,13 @@ static void receive_message(struct node *n, node_id peer, struct slice payload)
 
 static void receive_forward(struct node *n, node_id peer, struct slice payload)
 {
-    struct forward_reply refusal = { .status = RK_OVERLOADED };
+    uint64_t first_token;
+    uint32_t count;
     struct slice commands;
-    struct buffer *out;
 
-    if (forward_decode(payload, &refusal.first_token, &refusal.count, &commands) != RK_OK) {
+    if (forward_decode(payload, &first_token, &count, &commands) != RK_OK ||
+        proposals_add_forwarded(n, peer, first_token, count, commands) != RK_OK) {
         transport_drop(n->transport, peer, "malformed forwarded commands");
-        return;
-    }
-    if (proposals_add_forwarded(&n->proposals, peer, refusal.first_token, refusal.count,
-                                commands) == RK_OK) {
-        return;
-    }
-    out = transport_output(n->transport, peer);
-    if (out != NULL) {
-        size_t start = frame_begin(out, FRAME_FORWARD_REPLY);
-
-        forward_reply_encode(out, &refusal);
-        frame_end(out, start);
     }
 }
 

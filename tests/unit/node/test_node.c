@@ -24,6 +24,7 @@ struct cluster {
     char *directories[MEMBERS];
     struct node *nodes[MEMBERS];
     uint64_t log_compact_bytes;
+    bool is_old; /* members know the lowest feature level only */
 };
 
 /* What became of one proposal. */
@@ -68,6 +69,7 @@ static void member_open(struct cluster *c, size_t i)
         .log_compact_bytes = c->log_compact_bytes,
         .snapshot_interval_ms = SNAPSHOT_INTERVAL_MS_DEFAULT,
         .trailing_entries = 10,
+        .holds_back_features = c->is_old,
         .seed = i + 1,
         .is_tracing = true,
         .log = getenv("RK_TRACE") == NULL ? NULL : log_line,
@@ -515,6 +517,79 @@ static void malformed_commands_are_refused_at_once(void **state)
     assert_false(o.is_done);
 }
 
+/* Puts a command into the queue of a follower as if its own checks had let it pass, and has it
+ * sent in a frame of its own. */
+static void forward_unchecked(struct node *n, const struct buffer *command, struct outcome *o)
+{
+    *o = (struct outcome){ 0 };
+    assert_int_equal(proposals_add(&n->proposals, buffer_slice(command), on_done, o), RK_OK);
+    node_turn(n);
+}
+
+static void encode_limits(struct buffer *command)
+{
+    struct command limits = { .tag = COMMAND_SET_LIMITS };
+
+    limits.u.set_limits.fields = 1U << LIMIT_REFS;
+    limits.u.set_limits.values[LIMIT_REFS] = 1000;
+    command_encode_plain(command, &limits);
+}
+
+/* One after the other, in one turn of the leader: each is answered for itself, and in order. */
+static void forwarded_commands_are_judged_again(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome good[2], above, unknown;
+    struct buffer command = BUFFER_INIT;
+    struct node *follower;
+
+    c->is_old = true;
+    open_all(c);
+    follower = a_follower(c);
+    assert_int_equal(raft_membership(wait_leader(c)->raft)->feature_level, 0);
+    command_encode_register_repo(&command, slice_of_text("a/b.git"), slice_of_text("s1"));
+    forward_unchecked(follower, &command, &good[0]);
+    buffer_clear(&command);
+    encode_limits(&command);
+    forward_unchecked(follower, &command, &above);
+    buffer_clear(&command);
+    command_encode_register_repo(&command, slice_of_text("a/c.git"), slice_of_text("s1"));
+    forward_unchecked(follower, &command, &good[1]);
+    buffer_clear(&command);
+    buffer_put_u8(&command, 250); /* of a version that is still to come */
+    forward_unchecked(follower, &command, &unknown);
+    wait_done(c, &good[0]);
+    wait_done(c, &above);
+    wait_done(c, &good[1]);
+    wait_done(c, &unknown);
+    assert_int_equal(good[0].status, RK_OK);
+    assert_int_equal(above.status, RK_UNSUPPORTED);
+    assert_int_equal(good[1].status, RK_OK);
+    assert_int_equal(unknown.status, RK_UNSUPPORTED);
+    buffer_release(&command);
+}
+
+/* Appended, it would stop every member that applies it. */
+static void forwarded_rubbish_ends_the_connection_and_nothing_else(void **state)
+{
+    struct cluster *c = *state;
+    struct outcome rubbish, good = { 0 };
+    struct buffer command = BUFFER_INIT;
+    struct node *follower;
+
+    open_all(c);
+    follower = a_follower(c);
+    buffer_put_u8(&command, COMMAND_REMOVE_REPO);
+    buffer_put_u32(&command, 7); /* fields: it has one */
+    forward_unchecked(follower, &command, &rubbish);
+    wait_done(c, &rubbish);
+    assert_int_equal(rubbish.status, RK_UNKNOWN);
+    propose_register(follower, "a/b.git", &good);
+    wait_done(c, &good);
+    assert_int_equal(good.status, RK_OK);
+    buffer_release(&command);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -528,6 +603,8 @@ int main(void)
         CASE(a_wiped_member_is_refused_under_its_old_name),
         CASE(what_waits_is_told_when_the_node_closes),
         CASE(malformed_commands_are_refused_at_once),
+        CASE(forwarded_commands_are_judged_again),
+        CASE(forwarded_rubbish_ends_the_connection_and_nothing_else),
     };
 #undef CASE
 
