@@ -56,6 +56,7 @@ enum rk_reaction {
     X(OVERLOADED,   "OVERLOADED",   "a queue is full",                          RETRY,     5, 429) \
     X(NOSPACE,      "NOSPACE",      "a majority of the nodes lacks disk space", RETRY,     5, 507) \
     X(STOPPED,      "NOLEADER",     "the node is stopping",                     RETRY,     5, 503) \
+    X(NOMEMBER,     "NOLEADER",     "this node was removed from the cluster",   RETRY,     5, 503) \
     X(NOPERM,       "NOPERM",       "not allowed",                              FIX_CALL,  7, 403) \
     X(NOAUTH,       "NOAUTH",       "authentication is required",               FIX_CALL,  7, 401) \
     X(UNSUPPORTED,  "UNSUPPORTED",  "not supported",                            FIX_CALL,  2, 400) \

@@ -286,7 +286,10 @@ enum rk_status node_propose(struct node *n, struct slice command, node_proposed_
     if (n->is_stopping) {
         return RK_STOPPED;
     }
-    if (node_is_out(n) || digests_is_quarantined(n)) {
+    if (node_is_out(n)) {
+        return RK_NOMEMBER;
+    }
+    if (digests_is_quarantined(n)) {
         return RK_NOLEADER;
     }
     status = node_judge_command(n, command);
@@ -307,6 +310,12 @@ enum rk_status node_read(struct node *n, enum node_consistency consistency, raft
     }
     if (digests_is_quarantined(n)) {
         return RK_NOLEADER; /* its own copy, too: it is wrong */
+    }
+    if (consistency == NODE_LINEARIZABLE ||
+        (consistency == NODE_MIN_INDEX && min_index > refdb_applied_index(n->refdb))) {
+        if (node_is_out(n)) {
+            return RK_NOMEMBER; /* it learns of nothing any more */
+        }
     }
     return node_reads_add(n, consistency, min_index, done, context);
 }

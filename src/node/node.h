@@ -103,8 +103,8 @@ typedef void (*node_proposed_fn)(void *context, enum rk_status status, raft_term
 /*
  * Proposes an encoded command; on a follower it is forwarded to the leader.  Commands of
  * one caller keep their order.  The command is copied and stamped with the leader's time.
- * Errors: TOOLARGE, PROTOCOL, OVERLOADED, NOLEADER, STOPPED (nothing was done and the
- * callback will not come).
+ * Errors: TOOLARGE, PROTOCOL, UNSUPPORTED, OVERLOADED, NOLEADER, NOMEMBER, STOPPED (nothing was
+ * done and the callback will not come).
  */
 enum rk_status node_propose(struct node *n, struct slice command, node_proposed_fn done,
                             void *context) MUST_USE;
@@ -137,7 +137,7 @@ enum node_consistency {
 
 typedef void (*node_readable_fn)(void *context, enum rk_status status);
 
-/* Calls back when node_refdb() satisfies `consistency`: OK, NOLEADER, BEHIND, STOPPED.
+/* Calls back when node_refdb() satisfies `consistency`: OK, NOLEADER, NOMEMBER, BEHIND, STOPPED.
  * STALE, and MIN_INDEX already reached, call back within this turn's end. */
 enum rk_status node_read(struct node *n, enum node_consistency consistency, raft_index min_index,
                          node_readable_fn done, void *context) MUST_USE;

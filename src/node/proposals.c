@@ -575,7 +575,7 @@ void proposals_expire(struct node *n)
 
 void proposals_refuse(struct node *n)
 {
-    queue_fail(n, &n->proposals.queue, RK_NOLEADER);
+    queue_fail(n, &n->proposals.queue, RK_NOMEMBER);
     proposals_skipped(n, UINT64_MAX);
 }
 

@@ -211,7 +211,7 @@ void node_reads_expire(struct node *n)
     }
     drop_empty_batches(r);
     list_answer(&behind, RK_BEHIND);
-    list_answer(&unconfirmed, RK_NOLEADER);
+    list_answer(&unconfirmed, node_is_out(n) ? RK_NOMEMBER : RK_NOLEADER);
     list_release(&behind);
     list_release(&unconfirmed);
 }

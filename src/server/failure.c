@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 
@@ -20,6 +21,29 @@ void failure_set(struct failure *f, enum rk_status status, const char *format, .
     va_start(args, format);
     (void)vsnprintf(f->text, sizeof(f->text), format, args);
     va_end(args);
+}
+
+void failure_of_node(struct failure *f, const struct node *n, enum rk_status status)
+{
+    const struct membership *members = node_membership(n);
+    struct node_status self;
+    size_t size;
+
+    failure_set(f, status, NULL);
+    if (status != RK_NOMEMBER || members == NULL) {
+        return;
+    }
+    node_get_status(n, &self);
+    for (unsigned i = 0; i < members->count; i++) {
+        const struct member *m = &members->members[i];
+
+        size = strlen(f->text);
+        if (m->id != self.id && m->client_address[0] != '\0' &&
+            size + strlen(m->client_address) + sizeof("; ask ") < sizeof(f->text)) {
+            (void)snprintf(f->text + size, sizeof(f->text) - size, "%s%s",
+                           strchr(f->text, ';') == NULL ? "; ask " : ", ", m->client_address);
+        }
+    }
 }
 
 static struct failure_field *add_field(struct failure *f, const char *key,

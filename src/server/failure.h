@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "model/oid.h"
+#include "node/node.h"
 #include "refdb/refdb.h"
 
 #define FAILURE_FIELDS_MAX 6
@@ -48,6 +49,9 @@ void failure_set(struct failure *f, enum rk_status status, const char *format, .
 void failure_add_number(struct failure *f, const char *key, uint64_t number);
 void failure_add_text(struct failure *f, const char *key, struct slice text);
 void failure_add_oid(struct failure *f, const char *key, const struct oid *oid);
+
+/* Why the node did not do it; where to go instead, when it was removed. */
+void failure_of_node(struct failure *f, const struct node *n, enum rk_status status);
 
 /* What the state machine said of one item.  PRE: item->status != RK_OK. */
 void failure_from_item(struct failure *f, const struct refdb_item *item);

@@ -118,7 +118,7 @@ static void answer_status(struct http_connection *c, enum rk_status status)
 {
     struct failure f;
 
-    failure_set(&f, status, NULL);
+    failure_of_node(&f, c->base.server->node, status);
     server_count_request(c->base.server, c->request.type, status);
     http_answer_failure(c, rk_status_http(status), &f);
 }

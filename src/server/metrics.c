@@ -180,7 +180,7 @@ static void put_requests(struct buffer *out, const struct server *s)
     }
     put_head(out, "request_failures_total", "counter", "Requests answered with an error, by code.");
     for (int i = 1; i < RK_STATUS_COUNT; i++) {
-        if (i == RK_STOPPED || i == RK_NOMEM) {
+        if (i == RK_STOPPED || i == RK_NOMEMBER || i == RK_NOMEM) {
             continue; /* they share their word with another */
         }
         buffer_printf(out, "refkeeper_request_failures_total{code=\"%s\"} %llu\n",

@@ -95,7 +95,7 @@ static void list_members(const struct request_context *c, const struct request *
     (void)r;
     node_get_status(c->node, &status);
     if (status.is_removed) { /* it learns of no change any more */
-        failure_set(&why, RK_NOLEADER, "this node was removed from the cluster; ask another one");
+        failure_of_node(&why, c->node, RK_NOMEMBER);
         sink_failure(s, &why);
         return;
     }

@@ -72,6 +72,7 @@ static void put_change(struct sink *s, const struct outcome *o)
 
 static void put_outcome(struct write_slot *w, struct buffer *out, const struct outcome *o)
 {
+    struct failure why;
     struct sink s;
 
     sink_init_resp(&s, out);
@@ -80,7 +81,8 @@ static void put_outcome(struct write_slot *w, struct buffer *out, const struct o
     } else if (o->status == RK_OK) {
         w->asked.type->reply(&w->asked, o->result, &s);
     } else {
-        sink_status(&s, o->status);
+        failure_of_node(&why, w->server->node, o->status);
+        sink_failure(&s, &why);
     }
     server_count_request(w->server, w->asked.type, s.status);
 }
@@ -206,7 +208,7 @@ static void propose(struct resp_connection *c, const struct request *r)
         return;
     }
     write_slot_free(w);
-    failure_set(&why, status, NULL);
+    failure_of_node(&why, s->node, status);
     server_count_request(s, r->type, status);
     resp_answer_in_order(c, &why);
 }
@@ -233,13 +235,15 @@ bool resp_take_write(struct resp_connection *c, const struct request *r)
 static void answer_read(struct resp_connection *c, const struct request *r, enum rk_status status)
 {
     struct server *s = c->base.server;
+    struct failure why;
     struct sink sink;
 
     sink_init_resp(&sink, stream_output(c->base.stream));
     if (status == RK_OK) {
         request_read(s->node, r, &sink);
     } else {
-        sink_status(&sink, status);
+        failure_of_node(&why, s->node, status);
+        sink_failure(&sink, &why);
     }
     server_count_request(s, r->type, sink.status);
 }

@@ -258,9 +258,9 @@ static void on_answer(void *context, uint64_t argument)
             answered(c, a);
         } else if (a->status == RK_UNKNOWN) {
             unanswered(c);
-        } else if (a->status == RK_NOLEADER || a->status == RK_STOPPED ||
-                   a->status == RK_OVERLOADED || a->status == RK_BEHIND ||
-                   a->status == RK_NOSPACE) {
+        } else if (a->status == RK_NOLEADER || a->status == RK_NOMEMBER ||
+                   a->status == RK_STOPPED || a->status == RK_OVERLOADED ||
+                   a->status == RK_BEHIND || a->status == RK_NOSPACE) {
             try_again(c);
         } else if (a->status == RK_UNSUPPORTED && c->errand == ERRAND_LIMITS) {
             client_finish(c); /* not every member knows it yet */

@@ -8,8 +8,9 @@ was acknowledged is there, on each member.
 import json
 import shutil
 import subprocess
+import time
 
-from cluster import CLI, Cluster, check, run_tests, wait_until
+from cluster import CLI, Cluster, RespError, check, run_tests, wait_until
 from load import Load
 
 WAIT = ("--wait", "30s")
@@ -77,6 +78,7 @@ def one_to_three_to_five_to_three():
             node = next(n for n in cluster.nodes if n.name == name)
             wait_until(lambda node=node: "removed from the cluster" in node.log_tail(200), 15,
                        name + " to say that it was removed")
+            says_where_to_go(cluster, node)
             check(node.stop() == 0, name + " did not stop cleanly")
             cluster.nodes.remove(node)
         cluster.wait_equal()
@@ -90,6 +92,21 @@ def one_to_three_to_five_to_three():
         raise
     finally:
         cluster.close()
+
+
+def says_where_to_go(cluster, node):
+    """A removed node refuses at once, and names the others."""
+    started = time.monotonic()
+    others = ["127.0.0.1:%d" % n.client for n in cluster.nodes if n is not node]
+    for words in (("REF.UPDATE", "a/b.git", "refs/heads/x", "ANY", "1" * 40),
+                  ("REF.GET", "a/b.git", "refs/heads/x"), ("SESSION.OPEN",), ("MEMBER.LIST",)):
+        try:
+            node.resp().call(*words)
+            check(False, "%s answers %s" % (node.name, words[0]))
+        except RespError as error:
+            check(error.word == "NOLEADER" and "was removed from the cluster; ask" in str(error) and
+                  any(address in str(error) for address in others), "%s: %s" % (words[0], error))
+    check(time.monotonic() - started < 1, "it took %.1f s to refuse" % (time.monotonic() - started))
 
 
 def a_wiped_node_votes_only_after_it_was_replaced():
