@@ -108,6 +108,12 @@ RK_API enum rk_status rk_ref_list(struct rk_client *client, const char *path,
                                   rk_ref_each *each, void *context, uint64_t *ret_last_index,
                                   int *ret_is_torn, struct rk_error *ret_error);
 
+/*
+ * Does now what the first write would do before it is sent: opens the session, finds the leader.
+ * For callers with something to wait for anyway; never needed.
+ */
+RK_API enum rk_status rk_client_prepare_write(struct rk_client *client, struct rk_error *ret_error);
+
 /* Compare-and-swap of one ref; *ret_index is the log index that decided. */
 RK_API enum rk_status rk_ref_update(struct rk_client *client, const char *path,
                                     const struct rk_ref_change *change,

@@ -161,6 +161,11 @@ _Static_assert(ELECTION_TIMEOUT_MS_DEFAULT >= 5 * HEARTBEAT_INTERVAL_MS_DEFAULT,
 _Static_assert(ELECTION_TIMEOUT_MS_MAX < 1 << 16, "the state file has 16 bits for a promise");
 _Static_assert(COMMAND_BYTES_MAX >= SEED_COMMAND_BYTES_MAX, "envelopes are the larger kind");
 
+/* ---- SOFT: hooks ---------------------------------------------------------- */
+
+#define PUSH_OPTIONS_MAX 256      /* of one push; one more = the push is refused */
+#define PUSH_REASON_BYTES_MAX 128 /* of refkeeper.reason; longer = the push is refused */
+
 /* clang-format on */
 
 #endif

@@ -100,7 +100,7 @@ static void put_ready(struct agent *a, struct agent_copy *copy)
 void agent_mark(struct agent *a, struct agent_copy *copy, int64_t delay_ms)
 {
     if (copy->is_busy) {
-        copy->is_again = copy->is_again || delay_ms == 0;
+        copy->is_again = true;
     } else if (!copy->is_ready && delay_ms == 0) {
         put_ready(a, copy);
     } else if (!copy->is_ready && copy->due_ms == 0) {

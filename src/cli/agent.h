@@ -19,14 +19,12 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "cli/agent_link.h"
 #include "cli/cli.h"
 #include "cli/copy.h"
 
 #define AGENT_NODES_MAX 16
 #define AGENT_FOLDER ".refkeeper" /* below the root: the mark, what was held, where events go on */
-
-/* refs/refkeeper/pin/SECONDS-PUSH/n: values whose push is not decided yet, or has not landed. */
-#define AGENT_PINS COPY_OWN_PREFIX "pin/"
 
 enum copy_look {
     COPY_THERE,
@@ -44,6 +42,7 @@ struct agent_copy {
     uint64_t index; /* the repository's last one when it was compared */
     bool has_digest;
     bool is_complete;                 /* its digest was the cluster's when it was compared */
+    bool is_primary;                  /* at that time */
     bool is_held;                     /* was complete once: an absent one is lost, not new */
     bool is_gone;                     /* the cluster says it is not here any more */
     bool is_listed;                   /* met by the scan that runs */
@@ -76,10 +75,11 @@ struct agent {
     const char *fetch_url; /* template; NULL = from the storages' addresses */
     uint64_t workers;
     int64_t rescan_ms;
-    int64_t patience_ms; /* a push that takes longer than this between decision and disk died */
-    struct buffer token; /* agent_wire.h */
-    int listener;        /* -1 = no packs are taken */
-    size_t deliveries;   /* under way */
+    int64_t patience_ms;   /* a push that takes longer than this between decision and disk died */
+    struct buffer token;   /* agent_wire.h */
+    struct agent_tls *tls; /* of the listener; NULL = plain */
+    int listener;          /* -1 = no packs are taken */
+    size_t deliveries;     /* under way */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* broadcast on every change of what follows */
@@ -96,7 +96,10 @@ struct agent {
     size_t report_count, report_capacity;
     struct agent_node nodes[AGENT_NODES_MAX];
     size_t node_count;
-    uint64_t next_index; /* of events */
+    uint64_t next_index;         /* of events */
+    struct tracked_refs tracked; /* the filter; jobs take a copy */
+    uint64_t filter_wanted;      /* counts up when an event says that it changed */
+    uint64_t filter_known;       /* of `tracked`; another one: read it first */
 };
 
 /* ---- Shared by the threads; the caller holds the lock unless said otherwise ---- */
@@ -133,8 +136,9 @@ int agent_follow(struct agent *a);
 
 /* agent_receive.c: a listening socket; -1 after saying why not. */
 int agent_listen(const char *address, struct errmsg *why);
-/* agent_pins.c: drops the pins of pushes that landed, or cannot any more.  Without the lock. */
-void agent_drop_pins(const struct agent *a, const char *git_dir);
+/* agent_pins.c: drops the pins among these refs of pushes that landed, or cannot any more.  Without
+ * the lock. */
+void agent_drop_pins(const struct agent *a, const char *git_dir, const struct git_refs *refs);
 
 /* agent_scan.c: everything the cluster says is here against the disk.  0, or the exit code. */
 int agent_scan(struct agent *a, struct rk_client *client);

@@ -4,6 +4,7 @@
  *
  *   start, COMPACTED, every --rescan   scan (agent_scan.c), then everything is marked
  *   ref, head                          the copy is marked; a deleted ref is remembered for it
+ *   setting (the filter)               is read anew, everything is marked
  *   created, replica, primary, renamed the repository is marked, known or not
  *   removed, replica taken away        it is no concern of ours any more; the disk stays
  *
@@ -22,6 +23,8 @@
 #define WAIT_MS 1000
 #define SAVE_MS 5000
 #define PAUSE_MS 500
+#define PUSH_MS                                                                                    \
+    100 /* a push to the primary's copy writes its disk meanwhile: nothing to do, mostly */
 
 struct follow {
     struct agent *agent;
@@ -78,7 +81,7 @@ static void take_change(struct agent *a, const struct rk_event *e)
         if (e->kind[0] == 'r' && e->new_value == NULL) {
             agent_note_deleted(copy, e->ref);
         }
-        agent_mark(a, copy, 0);
+        agent_mark(a, copy, copy->is_primary ? PUSH_MS : 0);
     } else if (strcmp(e->kind, "removed") == 0) {
         if (copy != NULL) {
             copy->is_gone = true;
@@ -89,10 +92,27 @@ static void take_change(struct agent *a, const struct rk_event *e)
     }
 }
 
+static void mark_all(struct agent *a)
+{
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->count; i++) {
+        if (!a->copies[i]->is_gone) {
+            agent_mark(a, a->copies[i], 0);
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
 static int take_event(void *context, const struct rk_event *e)
 {
     struct agent *a = context;
 
+    if (strcmp(e->kind, "setting") == 0 && e->ref != NULL && strcmp(e->ref, "filter") == 0) {
+        pthread_mutex_lock(&a->lock);
+        a->filter_wanted++; /* whoever works on a copy next reads it */
+        pthread_mutex_unlock(&a->lock);
+        mark_all(a);
+    }
     if (e->path == NULL) {
         return 0;
     }
@@ -116,17 +136,6 @@ static int find_now(struct follow *f, uint64_t *ret_index)
         return cli_fail(f->agent->cli, &error);
     }
     return 0;
-}
-
-static void mark_all(struct agent *a)
-{
-    pthread_mutex_lock(&a->lock);
-    for (size_t i = 0; i < a->count; i++) {
-        if (!a->copies[i]->is_gone) {
-            agent_mark(a, a->copies[i], 0);
-        }
-    }
-    pthread_mutex_unlock(&a->lock);
 }
 
 /* All there is: what was deleted meanwhile is known before anything is written. */
@@ -202,10 +211,21 @@ static void save(struct follow *f)
     f->saved_ms = now_ms;
 }
 
+static bool has_waiting(struct agent *a)
+{
+    bool has;
+
+    pthread_mutex_lock(&a->lock);
+    has = a->waiting > 0;
+    pthread_mutex_unlock(&a->lock);
+    return has;
+}
+
 static int follow_once(struct follow *f)
 {
     struct agent *a = f->agent;
-    struct rk_events_query query = { .from = a->next_index, .wait_ms = WAIT_MS };
+    struct rk_events_query query = { .from = a->next_index,
+                                     .wait_ms = has_waiting(a) ? PUSH_MS : WAIT_MS };
     struct rk_error error;
     enum rk_status status = rk_events_read(f->client, &query, take_event, a, &a->next_index,
                                            &error);

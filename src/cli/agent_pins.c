@@ -25,7 +25,7 @@ static int compare_texts(const void *a, const void *b)
 
 static bool is_pin(const char *name)
 {
-    return strncmp(name, AGENT_PINS, strlen(AGENT_PINS)) == 0;
+    return strncmp(name, COPY_PINS, strlen(COPY_PINS)) == 0;
 }
 
 /* The values of all refs but pins, sorted.  Owned by the caller. */
@@ -44,17 +44,32 @@ static const char **list_values(const struct git_refs *refs, size_t *ret_count)
     return values;
 }
 
+static bool has_pin(const struct git_refs *refs)
+{
+    for (size_t i = 0; i < refs->count; i++) {
+        if (is_pin(refs->refs[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void put_drops(const struct git_refs *refs, struct buffer *script)
 {
     int64_t now_s = clock_wall_ms() / 1000;
     size_t count = 0;
-    const char **values = list_values(refs, &count);
+    const char **values;
+
+    if (!has_pin(refs)) {
+        return;
+    }
+    values = list_values(refs, &count);
 
     for (size_t i = 0; i < refs->count; i++) {
         const struct git_ref *ref = &refs->refs[i];
 
         if (is_pin(ref->name) &&
-            (strtoll(ref->name + strlen(AGENT_PINS), NULL, 10) + PIN_S < now_s ||
+            (strtoll(ref->name + strlen(COPY_PINS), NULL, 10) + PIN_S < now_s ||
              bsearch(&ref->oid, values, count, sizeof *values, compare_texts) != NULL)) {
             buffer_printf(script, "delete %s %s\n", ref->name, ref->oid);
         }
@@ -62,25 +77,17 @@ static void put_drops(const struct git_refs *refs, struct buffer *script)
     heap_free(values);
 }
 
-void agent_drop_pins(const struct agent *a, const char *git_dir)
+void agent_drop_pins(const struct agent *a, const char *git_dir, const struct git_refs *refs)
 {
     static const char *const words[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
                                          NULL };
     struct buffer script = BUFFER_INIT;
     struct errmsg why = ERRMSG_INIT;
-    struct git_refs refs;
-    enum rk_status status = git_refs_read(&refs, git_dir, clock_monotonic_ms() + GIT_MS, &why);
 
-    if (status == RK_OK) {
-        put_drops(&refs, &script);
-    }
-    if (status == RK_OK && script.size > 0) {
-        status = git_run(git_dir, words, buffer_slice(&script), clock_monotonic_ms() + GIT_MS, NULL,
-                         NULL, &why);
-    }
-    if (status != RK_OK) {
+    put_drops(refs, &script);
+    if (script.size > 0 && git_run(git_dir, words, buffer_slice(&script),
+                                   clock_monotonic_ms() + GIT_MS, NULL, NULL, &why) != RK_OK) {
         agent_log(a, "drop pins of %s: %s", git_dir, why.text);
     }
-    git_refs_release(&refs);
     buffer_release(&script);
 }

@@ -2,8 +2,10 @@
 /*
  * Takes the packs of pushes that a replica must hold before they are decided.  [agent_wire.h]
  *
- *   the pack goes to a file -> git index-pack --fix-thin, synced -> everything reachable from
- *   the new values is here -> each is pinned as refs/refkeeper/pin/PUSH/n -> taken
+ *   head       git index-pack, rev-list and update-ref are started, and wait for their input
+ *   pack       to index-pack --fix-thin, synced, its folder, too
+ *              -> everything reachable from the new values is here
+ *              -> each is pinned as refs/refkeeper/pin/PUSH/n -> taken
  *
  * A pin goes when its push has landed (agent_pins.c).  A pack whose push is refused in the end
  * stays as objects nobody refers to.
@@ -13,6 +15,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,27 +28,45 @@
 #include "base/limits.h"
 #include "cli/agent.h"
 #include "cli/agent_wire.h"
-#include "cli/git.h"
 #include "cli/process.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 
-#define PEER_S 60 /* without a byte from the hook */
+#define PEER_S 60             /* without a byte from the hook */
+#define PACK_S (30 * 60 + 60) /* while it makes the pack */
 #define GIT_MS (10 * 60 * 1000)
+#define PIECE_BYTES (256 * 1024)
 #define CONNECTIONS_MAX 64 /* more are refused: each is a thread and a git process */
 #define PUSH_NAME_BYTES_MAX 64
 #define PACK_BYTES_MAX (1ULL << 40)
 
+/* One git command that was started before its input came. */
+struct helper {
+    struct process process;
+    const char *argv[16];
+    struct buffer input;
+};
+
 struct delivery {
     struct agent *agent;
-    int fd;
+    int fd; /* of the link, once there is one */
+    struct agent_link link;
     struct buffer head;
     char *git_dir;
     struct slice path, push, *ids;
-    uint64_t id, pack_bytes;
+    uint64_t id;
     uint32_t id_count;
+    struct helper index, check, pin;
     struct errmsg why;
 };
+
+static void set_patience(const struct delivery *d, int seconds)
+{
+    const struct timeval patience = { seconds, 0 };
+
+    (void)setsockopt(d->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)setsockopt(d->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
 
 /* ---- The head ---- */
 
@@ -66,10 +88,8 @@ static bool parse_head(struct delivery *d)
     d->path = reader_string(&r, PATH_BYTES_MAX);
     d->id = reader_u64(&r);
     d->push = reader_string(&r, PUSH_NAME_BYTES_MAX);
-    d->pack_bytes = reader_u64(&r);
     d->id_count = reader_u32(&r);
-    if (r.failed || d->id_count > reader_left(&r) / 4 || d->pack_bytes > PACK_BYTES_MAX ||
-        !is_word(d->push, hex)) {
+    if (r.failed || d->id_count > reader_left(&r) / 4 || !is_word(d->push, hex)) {
         return false;
     }
     d->ids = heap_alloc((d->id_count + 1) * sizeof *d->ids);
@@ -91,14 +111,14 @@ static bool receive_head(struct delivery *d, struct slice token)
 
     memcpy(hello, AGENT_HELLO, AGENT_HELLO_BYTES);
     entropy_fill(hello + AGENT_HELLO_BYTES, AGENT_NONCE_BYTES);
-    if (!agent_send_all(d->fd, hello, sizeof hello) ||
-        !agent_receive_all(d->fd, size_bytes, sizeof size_bytes) ||
-        !agent_receive_all(d->fd, theirs, sizeof theirs)) {
+    if (!agent_send_all(&d->link, hello, sizeof hello) ||
+        !agent_receive_all(&d->link, size_bytes, sizeof size_bytes) ||
+        !agent_receive_all(&d->link, theirs, sizeof theirs)) {
         return false;
     }
     size = get_be32(size_bytes);
     if (size > AGENT_HEAD_BYTES_MAX || buffer_reserve(&d->head, size) != RK_OK ||
-        !agent_receive_all(d->fd, d->head.data, size)) {
+        !agent_receive_all(&d->link, d->head.data, size)) {
         return false;
     }
     d->head.size = size;
@@ -135,98 +155,161 @@ static bool find_copy(struct delivery *d)
     return is_ours;
 }
 
-/* The pack goes to an unnamed file: git wants all of it or nothing. */
-static int spool(struct delivery *d)
+/* ---- The programs ---- */
+
+static bool start(struct delivery *d, struct helper *h, const char *const *words)
 {
-    static const size_t piece_bytes = 256 * 1024;
-    char *name = agent_place(d->agent, AGENT_FOLDER);
-    int fd = open(name, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    uint8_t *piece = heap_alloc(piece_bytes);
-    uint64_t left = d->pack_bytes;
+    static const char *const environment[] = { "LC_ALL=C", NULL };
+    size_t n = 0;
 
-    while (fd >= 0 && left > 0) {
-        size_t size = left < piece_bytes ? (size_t)left : piece_bytes;
-
-        if (!agent_receive_all(d->fd, piece, size) || write(fd, piece, size) != (ssize_t)size) {
-            (void)close(fd);
-            fd = -1;
-        }
-        left -= size;
+    h->argv[n++] = "git";
+    h->argv[n++] = "--git-dir";
+    h->argv[n++] = d->git_dir;
+    while (*words != NULL && n + 1 < sizeof h->argv / sizeof h->argv[0]) {
+        h->argv[n++] = *words++;
     }
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) != 0) {
-        errmsg_set(&d->why, "take the pack: %s", strerror(errno));
-    }
-    heap_free(piece);
-    heap_free(name);
-    return fd;
+    h->argv[n] = NULL;
+    h->process =
+        (struct process){ .argv = h->argv, .environment = environment, .awaits_input = true };
+    return process_start(&h->process, &d->why) == RK_OK;
 }
 
-static bool index_pack(struct delivery *d, int pack)
+/* Each reads nothing of the repository before its input has come.  Pins are no proof that a value
+ * is whole: those of another push that comes at the same time may not be checked yet. */
+static bool start_programs(struct delivery *d)
 {
-    const char *argv[] = {
-        "git",        "--git-dir", d->git_dir,   "-c", "core.fsync=objects,derived-metadata",
-        "index-pack", "--stdin",   "--fix-thin", NULL
-    };
-    struct process p = { .argv = argv,
-                         .input_fd = pack,
-                         .has_input_fd = true,
-                         .deadline_ms = clock_monotonic_ms() + GIT_MS };
-    bool is_ok = process_run(&p, &d->why) == RK_OK;
+    static const char *const index[] = { "-c",         "core.fsync=objects,derived-metadata",
+                                         "index-pack", "--stdin",
+                                         "--fix-thin", NULL };
+    static const char *const check[] = { "rev-list", "--objects",
+                                         "--stdin",  "--exclude=" COPY_PINS "*",
+                                         "--not",    "--all",
+                                         "--quiet",  NULL };
+    static const char *const pin[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
+                                       NULL };
 
-    if (is_ok && p.exit_code != 0) {
-        errmsg_set(&d->why, "git index-pack: %s", process_last_words(&p));
-        is_ok = false;
+    return start(d, &d->index, index) && start(d, &d->check, check) && start(d, &d->pin, pin);
+}
+
+static void release_helper(struct helper *h)
+{
+    process_release(&h->process);
+    buffer_release(&h->input);
+}
+
+static bool finish(struct delivery *d, struct helper *h, const char *name)
+{
+    h->process.input = buffer_slice(&h->input);
+    h->process.deadline_ms = clock_monotonic_ms() + GIT_MS;
+    if (process_finish(&h->process, &d->why) != RK_OK) {
+        return false;
     }
-    process_release(&p);
+    if (h->process.exit_code != 0) {
+        errmsg_set(&d->why, "git %s: %s", name, process_last_words(&h->process));
+        return false;
+    }
+    return true;
+}
+
+/* ---- The pack ---- */
+
+static bool receive_pack(struct delivery *d, uint64_t left)
+{
+    uint8_t *piece = heap_alloc(PIECE_BYTES);
+    bool is_fed = true, is_there = true;
+
+    while (left > 0 && is_there && is_fed) {
+        size_t size = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+
+        is_there = agent_receive_all(&d->link, piece, size);
+        d->index.process.deadline_ms = clock_monotonic_ms() + GIT_MS;
+        is_fed = is_there && process_feed(&d->index.process, piece, size);
+        left -= size;
+    }
+    heap_free(piece);
+    if (!is_there) {
+        errmsg_set(&d->why, "the pack was cut short");
+    }
+    return is_there; /* one that does not read any more says itself why */
+}
+
+/* A pack has its final name by a rename, which git does not sync. */
+static bool sync_folder(struct delivery *d)
+{
+    struct buffer path = BUFFER_INIT;
+    bool is_ok;
+    int fd;
+
+    buffer_printf(&path, "%s/objects/pack", d->git_dir);
+    buffer_put_u8(&path, '\0');
+    fd = open((const char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    is_ok = fd >= 0 && fsync(fd) == 0;
+    if (!is_ok) {
+        errmsg_set(&d->why, "sync %s: %s", (const char *)path.data, strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    buffer_release(&path);
     return is_ok;
 }
 
+/* ---- What counts as taken ---- */
+
 /* Nothing reachable from the new values is missing, up to what the refs here have. */
-static bool check_objects(struct delivery *d)
+static bool check_objects(struct delivery *d, bool has_pack)
 {
-    static const char *const words[] = { "rev-list", "--objects", "--stdin", "--not",
-                                         "--all",    "--quiet",   NULL };
-    struct buffer ids = BUFFER_INIT;
-    enum rk_status status;
+    bool is_synced;
 
     for (uint32_t i = 0; i < d->id_count; i++) {
-        buffer_printf(&ids, "%.*s\n", (int)d->ids[i].size, (const char *)d->ids[i].data);
+        buffer_printf(&d->check.input, "%.*s\n", (int)d->ids[i].size, (const char *)d->ids[i].data);
     }
-    status = git_run(d->git_dir, words, buffer_slice(&ids), clock_monotonic_ms() + GIT_MS, NULL,
-                     NULL, &d->why);
-    buffer_release(&ids);
-    return status == RK_OK;
+    /* It walks while the disk works. */
+    d->check.process.deadline_ms = clock_monotonic_ms() + GIT_MS;
+    if (!process_feed(&d->check.process, d->check.input.data, d->check.input.size)) {
+        (void)finish(d, &d->check, "rev-list");
+        return false;
+    }
+    buffer_clear(&d->check.input);
+    process_end_input(&d->check.process);
+    is_synced = !has_pack || sync_folder(d);
+    return finish(d, &d->check, "rev-list") && is_synced;
 }
 
 /* Not synced: after a power cut the objects are too young to be pruned, pinned or not. */
 static bool pin(struct delivery *d)
 {
-    static const char *const words[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
-                                         NULL };
-    struct buffer script = BUFFER_INIT;
-    enum rk_status status;
-
     for (uint32_t i = 0; i < d->id_count; i++) {
-        buffer_printf(&script, "update " AGENT_PINS "%" PRId64 "-%.*s/%" PRIu32 " %.*s\n",
+        buffer_printf(&d->pin.input, "update " COPY_PINS "%" PRId64 "-%.*s/%" PRIu32 " %.*s\n",
                       clock_wall_ms() / 1000, (int)d->push.size, (const char *)d->push.data, i,
                       (int)d->ids[i].size, (const char *)d->ids[i].data);
     }
-    status = git_run(d->git_dir, words, buffer_slice(&script), clock_monotonic_ms() + GIT_MS, NULL,
-                     NULL, &d->why);
-    buffer_release(&script);
-    return status == RK_OK;
+    return finish(d, &d->pin, "update-ref");
 }
 
 static bool take(struct delivery *d)
 {
-    bool is_ok = find_copy(d);
-    int pack = is_ok ? spool(d) : -1;
+    uint8_t size_bytes[8];
+    uint64_t size;
 
-    is_ok = pack >= 0 && (d->pack_bytes == 0 || index_pack(d, pack));
-    if (pack >= 0) {
-        (void)close(pack);
+    if (!find_copy(d) || !start_programs(d)) {
+        return false;
     }
-    return is_ok && check_objects(d) && pin(d);
+    set_patience(d, PACK_S);
+    if (!agent_receive_all(&d->link, size_bytes, sizeof size_bytes)) {
+        errmsg_set(&d->why, "the hook went away");
+        return false;
+    }
+    set_patience(d, PEER_S);
+    size = get_be64(size_bytes);
+    if (size > PACK_BYTES_MAX) {
+        errmsg_set(&d->why, "a pack of %" PRIu64 " bytes", size);
+        return false;
+    }
+    if (size > 0 && (!receive_pack(d, size) || !finish(d, &d->index, "index-pack"))) {
+        return false;
+    }
+    return check_objects(d, size > 0) && pin(d);
 }
 
 static void answer(struct delivery *d, bool is_taken)
@@ -235,8 +318,19 @@ static void answer(struct delivery *d, bool is_taken)
 
     buffer_put_u8(&out, is_taken ? 0 : 1);
     buffer_put_string(&out, is_taken ? SLICE_NONE : slice_of_text(d->why.text));
-    (void)agent_send_all(d->fd, out.data, out.size);
+    (void)agent_send_all(&d->link, out.data, out.size);
     buffer_release(&out);
+}
+
+static void release(struct delivery *d)
+{
+    release_helper(&d->index);
+    release_helper(&d->check);
+    release_helper(&d->pin);
+    buffer_release(&d->head);
+    heap_free(d->git_dir);
+    heap_free(d->ids);
+    heap_free(d);
 }
 
 static void *serve(void *delivery)
@@ -244,20 +338,20 @@ static void *serve(void *delivery)
     struct delivery *d = delivery;
     struct agent *a = d->agent;
 
-    if (receive_head(d, buffer_slice(&a->token))) {
-        answer(d, take(d));
-    } else if (d->why.text[0] != '\0') {
-        answer(d, false);
+    set_patience(d, AGENT_HELLO_S);
+    if (agent_link_start(&d->link, d->fd, a->tls, NULL, &d->why)) {
+        if (receive_head(d, buffer_slice(&a->token))) {
+            answer(d, take(d));
+        } else if (d->why.text[0] != '\0') {
+            answer(d, false);
+        }
     }
     if (d->why.text[0] != '\0') {
-        agent_log(a, "a pack for %.*s: %s", (int)d->path.size, (const char *)d->path.data,
-                  d->why.text);
+        agent_log(a, "a pack for %.*s: %s", (int)d->path.size,
+                  d->path.size == 0 ? "" : (const char *)d->path.data, d->why.text);
     }
-    (void)close(d->fd);
-    buffer_release(&d->head);
-    heap_free(d->git_dir);
-    heap_free(d->ids);
-    heap_free(d);
+    agent_link_close(&d->link);
+    release(d);
     pthread_mutex_lock(&a->lock);
     a->deliveries--;
     pthread_mutex_unlock(&a->lock);
@@ -298,7 +392,7 @@ int agent_listen(const char *address, struct errmsg *why)
 
 static void accept_one(struct agent *a)
 {
-    const struct timeval patience = { PEER_S, 0 };
+    const int one = 1;
     int fd = accept4(a->listener, NULL, NULL, SOCK_CLOEXEC);
     struct delivery *d;
     pthread_t thread;
@@ -315,10 +409,10 @@ static void accept_one(struct agent *a)
         (void)close(fd);
         return;
     }
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     d = heap_new(struct delivery);
     d->agent = a;
+    d->link.fd = -1;
     d->fd = fd;
     if (pthread_create(&thread, NULL, serve, d) == 0) {
         (void)pthread_detach(thread);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/agent_wire.h"
 
-#include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+/* HMAC() and EVP load OpenSSL's configuration and providers first: milliseconds, in every hook. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
 
 #include "base/assert.h"
 
@@ -33,59 +33,45 @@ enum rk_status agent_token_read(const char *file, struct buffer *ret_token, stru
     return RK_OK;
 }
 
+/* ---- HMAC-SHA256 [RFC 2104] over OpenSSL's plain SHA-256 ---- */
+
+#define BLOCK_BYTES SHA256_CBLOCK
+
+static void start(SHA256_CTX *hash, const uint8_t key[BLOCK_BYTES], uint8_t pad)
+{
+    uint8_t block[BLOCK_BYTES];
+    int rc = SHA256_Init(hash);
+
+    for (size_t i = 0; i < BLOCK_BYTES; i++) {
+        block[i] = key[i] ^ pad;
+    }
+    INVARIANT(rc == 1 && SHA256_Update(hash, block, BLOCK_BYTES) == 1);
+}
+
 void agent_mac(struct slice token, const uint8_t nonce[AGENT_NONCE_BYTES], struct slice head,
                uint8_t ret_mac[AGENT_MAC_BYTES])
 {
-    struct buffer text = BUFFER_INIT;
-    unsigned size = 0;
-    const uint8_t *mac;
+    uint8_t key[BLOCK_BYTES] = { 0 };
+    SHA256_CTX hash;
 
-    buffer_put(&text, nonce, AGENT_NONCE_BYTES);
-    buffer_put_slice(&text, head);
-    mac = HMAC(EVP_sha256(), token.data, (int)token.size, text.data, text.size, ret_mac, &size);
-    INVARIANT(mac != NULL && size == AGENT_MAC_BYTES);
-    buffer_release(&text);
+    if (token.size <= BLOCK_BYTES) {
+        memcpy(key, token.data, token.size);
+    } else {
+        (void)SHA256_Init(&hash);
+        (void)SHA256_Update(&hash, token.data, token.size);
+        (void)SHA256_Final(key, &hash);
+    }
+    start(&hash, key, 0x36);
+    (void)SHA256_Update(&hash, nonce, AGENT_NONCE_BYTES);
+    (void)SHA256_Update(&hash, head.data, head.size);
+    (void)SHA256_Final(ret_mac, &hash);
+    start(&hash, key, 0x5c);
+    (void)SHA256_Update(&hash, ret_mac, AGENT_MAC_BYTES);
+    (void)SHA256_Final(ret_mac, &hash);
+    OPENSSL_cleanse(key, sizeof key);
 }
 
 bool agent_mac_equal(const uint8_t a[AGENT_MAC_BYTES], const uint8_t b[AGENT_MAC_BYTES])
 {
     return CRYPTO_memcmp(a, b, AGENT_MAC_BYTES) == 0;
-}
-
-bool agent_send_all(int fd, const void *data, size_t size)
-{
-    const uint8_t *at = data;
-
-    while (size > 0) {
-        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
-
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent <= 0) {
-            return false;
-        }
-        at += sent;
-        size -= (size_t)sent;
-    }
-    return true;
-}
-
-bool agent_receive_all(int fd, void *data, size_t size)
-{
-    uint8_t *at = data;
-
-    while (size > 0) {
-        ssize_t got = recv(fd, at, size, 0);
-
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            return false;
-        }
-        at += got;
-        size -= (size_t)got;
-    }
-    return true;
 }

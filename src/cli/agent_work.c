@@ -39,6 +39,8 @@ struct job {
     char *url; /* of the primary's copy; NULL = ours is it */
     char **deleted;
     size_t deleted_count;
+    struct tracked_refs tracked; /* the filter as of the begin */
+    uint64_t filter_wanted;      /* agent.h; 0 = `tracked` is it */
     struct copy_state state;
     enum rk_status status;
     bool is_complete, is_primary;
@@ -54,6 +56,8 @@ static void release(struct job *j)
     heap_free(j->git_dir);
     heap_free(j->url);
     rk_reply_free(j->map);
+    copy_state_release(&j->state);
+    tracked_refs_release(&j->tracked);
 }
 
 static bool is_here(const struct job *j)
@@ -68,12 +72,15 @@ static bool is_here(const struct job *j)
     return strcmp(rk_reply_get_text(j->map, "primary"), j->agent->storage) == 0;
 }
 
-static bool is_equal(const struct job *j)
+static bool is_equal(struct job *j)
 {
-    char hex[2 * COPY_DIGEST_BYTES + 1];
+    return copy_is_equal(&j->state, &j->tracked, j->client, j->copy->path,
+                         rk_reply_get_text(j->map, "digest"));
+}
 
-    copy_format_digest(j->state.digest, hex);
-    return strcmp(hex, rk_reply_get_text(j->map, "digest")) == 0;
+static void read_disk(struct job *j)
+{
+    j->status = copy_read(j->git_dir, &j->tracked, &j->state, &j->why);
 }
 
 /* ---- Where the primary's copy is ---- */
@@ -175,7 +182,7 @@ static void make_copy(struct job *j)
     }
     heap_free(aside);
     if (j->status == RK_OK) {
-        j->status = copy_read(j->git_dir, &j->state, &j->why);
+        read_disk(j);
     }
 }
 
@@ -185,7 +192,7 @@ static void read_both(struct job *j)
 {
     struct rk_error error;
 
-    j->status = copy_read(j->git_dir, &j->state, &j->why);
+    read_disk(j);
     if (j->status != RK_OK && j->status != RK_NOT_FOUND) {
         return;
     }
@@ -209,6 +216,8 @@ static void sync_copy(struct job *j)
         .client = j->client,
         .path = j->copy->path,
         .git_dir = j->git_dir,
+        .tracked = &j->tracked,
+        .disk = &j->state.refs,
         .head = rk_reply_get_text(j->map, "head"),
         .fetch_url = j->url,
         .index = rk_reply_get_number(j->map, "last_index"),
@@ -230,7 +239,7 @@ static void sync_copy(struct job *j)
         errmsg_set(&j->why, "objects of %zu refs are missing", sync.missing);
     }
     if (j->status == RK_OK) {
-        j->status = copy_read(j->git_dir, &j->state, &j->why);
+        read_disk(j);
     }
     /* What it was compared with may have moved on: that is what counts. */
     rk_reply_free(j->map);
@@ -268,10 +277,13 @@ static void set_head(struct job *j)
 
 static void run(struct job *j)
 {
+    bool is_absent;
+
     read_both(j);
     if (j->map == NULL || !is_here(j)) {
         return;
     }
+    is_absent = j->status == RK_NOT_FOUND;
     if (j->is_complete) {
         set_head(j);
         return;
@@ -294,7 +306,7 @@ static void run(struct job *j)
         }
     }
     j->status = RK_OK;
-    if (copy_read(j->git_dir, &j->state, NULL) == RK_NOT_FOUND) {
+    if (is_absent) {
         make_copy(j);
     }
     if (j->status == RK_OK) {
@@ -318,6 +330,8 @@ static void begin(struct job *j, struct agent *a, struct agent_copy *copy)
     copy->deleted = NULL;
     copy->deleted_count = 0;
     copy->deleted_capacity = 0;
+    buffer_put_slice(&j->tracked.rules, buffer_slice(&a->tracked.rules));
+    j->filter_wanted = a->filter_wanted == a->filter_known ? 0 : a->filter_wanted;
 }
 
 /* What could not be deleted now is remembered. */
@@ -348,6 +362,7 @@ static void note(struct job *j)
     memcpy(copy->digest, j->state.digest, sizeof copy->digest);
     copy->has_digest = true;
     copy->is_complete = j->is_complete;
+    copy->is_primary = j->is_primary;
     copy->is_held = copy->is_held || j->is_complete;
     if (is_new || j->is_complete) {
         agent_report(j->agent, copy);
@@ -402,7 +417,7 @@ static void end(struct job *j)
 
 static void look(struct job *j)
 {
-    j->status = copy_read(j->git_dir, &j->state, &j->why);
+    read_disk(j);
 }
 
 static void end_look(struct job *j)
@@ -416,7 +431,7 @@ static void end_look(struct job *j)
     give_back_deleted(j);
     if (j->status != RK_OK) {
         copy->look = COPY_ABSENT;
-    } else if (2 * j->state.ref_count < copy->refs_wanted) {
+    } else if (2 * j->state.refs.count < copy->refs_wanted) {
         copy->look = COPY_HOLLOW;
     } else {
         copy->look = COPY_THERE;
@@ -429,6 +444,30 @@ static void end_look(struct job *j)
         agent_report(a, copy);
     }
     pthread_cond_broadcast(&a->changed);
+}
+
+/* The filter, anew where it changed.  False: it cannot be had now. */
+static bool read_filter(struct job *j)
+{
+    struct agent *a = j->agent;
+    struct rk_error error;
+
+    if (j->filter_wanted == 0) {
+        return true;
+    }
+    j->status = tracked_refs_read(&j->tracked, j->client, false, &error);
+    if (j->status != RK_OK) {
+        errmsg_set(&j->why, "%s", error.message);
+        return false;
+    }
+    pthread_mutex_lock(&a->lock);
+    if (a->filter_known < j->filter_wanted) {
+        buffer_clear(&a->tracked.rules);
+        buffer_put_slice(&a->tracked.rules, buffer_slice(&j->tracked.rules));
+        a->filter_known = j->filter_wanted;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return true;
 }
 
 void *agent_worker(void *agent)
@@ -451,11 +490,11 @@ void *agent_worker(void *agent)
         j.git_dir = agent_place(a, j.copy->path);
         if (is_look) {
             look(&j);
-        } else {
+        } else if (read_filter(&j)) {
             run(&j);
         }
-        if (!is_look && j.is_complete && a->listener >= 0 && access(j.git_dir, F_OK) == 0) {
-            agent_drop_pins(a, j.git_dir);
+        if (!is_look && j.is_complete && a->listener >= 0) {
+            agent_drop_pins(a, j.git_dir, &j.state.refs);
         }
         pthread_mutex_lock(&a->lock);
         if (is_look) {

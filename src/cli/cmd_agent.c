@@ -23,22 +23,32 @@ static void start(void *(*run)(void *), void *context)
     (void)pthread_detach(thread);
 }
 
+struct listening {
+    char *address, *token_file, *cert_file, *key_file;
+};
+
 /* Packs of undecided pushes are taken only from who has the token. */
-static int open_listener(struct agent *a, const char *address, const char *token_file)
+static int open_listener(struct agent *a, const struct listening *l)
 {
     struct errmsg why = ERRMSG_INIT;
 
     a->listener = -1;
-    if (address == NULL) {
+    if ((l->cert_file == NULL) != (l->key_file == NULL) ||
+        (l->address == NULL && l->cert_file != NULL)) {
+        return cli_usage_error(a->cli, "--listen, --listen-cert and --listen-key belong together");
+    }
+    if (l->address == NULL) {
         return 0;
     }
-    if (token_file == NULL) {
+    if (l->token_file == NULL) {
         return cli_usage_error(a->cli, "--listen needs --token-file");
     }
-    if (agent_token_read(token_file, &a->token, &why) != RK_OK) {
+    if (agent_token_read(l->token_file, &a->token, &why) != RK_OK ||
+        (l->cert_file != NULL &&
+         agent_tls_server(l->cert_file, l->key_file, &a->tls, &why) != RK_OK)) {
         return cli_fail_text(a->cli, RK_CONFIG, "%s", why.text);
     }
-    a->listener = agent_listen(address, &why);
+    a->listener = agent_listen(l->address, &why);
     return a->listener >= 0 ? 0 : cli_fail_text(a->cli, RK_IO, "%s", why.text);
 }
 
@@ -79,18 +89,26 @@ int cmd_agent(struct cli *cli, int argc, char **argv)
 {
     static struct agent a; /* threads have it until the process ends */
     char *storage = NULL, *root = NULL, *fetch_url = NULL;
-    char *listen = NULL, *token_file = NULL;
+    struct listening l = { NULL, NULL, NULL, NULL };
     bool is_init = false, is_lifted = false;
     const struct flag flags[] = {
-        { "storage", FLAG_TEXT, &storage },        { "root", FLAG_TEXT, &root },
-        { "fetch-url", FLAG_TEXT, &fetch_url },    { "workers", FLAG_NUMBER, &a.workers },
-        { "rescan", FLAG_DURATION, &a.rescan_ms }, { "patience", FLAG_DURATION, &a.patience_ms },
-        { "listen", FLAG_TEXT, &listen },          { "token-file", FLAG_TEXT, &token_file },
-        { "init", FLAG_BOOL, &is_init },           { "lift-quarantine", FLAG_BOOL, &is_lifted },
+        { "storage", FLAG_TEXT, &storage },
+        { "root", FLAG_TEXT, &root },
+        { "fetch-url", FLAG_TEXT, &fetch_url },
+        { "workers", FLAG_NUMBER, &a.workers },
+        { "rescan", FLAG_DURATION, &a.rescan_ms },
+        { "patience", FLAG_DURATION, &a.patience_ms },
+        { "listen", FLAG_TEXT, &l.address },
+        { "token-file", FLAG_TEXT, &l.token_file },
+        { "listen-cert", FLAG_TEXT, &l.cert_file },
+        { "listen-key", FLAG_TEXT, &l.key_file },
+        { "init", FLAG_BOOL, &is_init },
+        { "lift-quarantine", FLAG_BOOL, &is_lifted },
     };
     int code;
 
     a.workers = WORKERS_DEFAULT;
+    a.filter_wanted = 1;
     a.patience_ms = PATIENCE_MS_DEFAULT;
     a.rescan_ms = RESCAN_MS_DEFAULT;
     if (cli_parse(cli, argc, argv, flags, sizeof flags / sizeof flags[0], 0, 0) < 0) {
@@ -109,7 +127,7 @@ int cmd_agent(struct cli *cli, int argc, char **argv)
     (void)cli_actor(cli);
     split_endpoints(&a, cli->endpoints);
     code = agent_state_open(&a, is_init, is_lifted);
-    code = code != 0 ? code : open_listener(&a, listen, token_file);
+    code = code != 0 ? code : open_listener(&a, &l);
     if (code != 0) {
         return code;
     }

@@ -13,9 +13,9 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 #include "cli/cli.h"
-#include "cli/copy.h"
 #include "cli/git.h"
 #include "cli/placement.h"
+#include "cli/tracked_refs.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -33,6 +33,7 @@ struct force {
     const char *path, *storage, *reason;
     char *url;
     bool is_dry_run, loses_data;
+    struct tracked_refs tracked;
     struct buffer text;    /* of ls-remote, cut into words */
     struct change *theirs; /* the storage's refs, in order */
     size_t their_count, at;
@@ -47,12 +48,11 @@ static char *copy(const char *text)
 
 /* ---- What the storage has ---- */
 
-static bool is_ref(const char *name)
+static bool is_ref(const struct force *f, const char *name)
 {
     size_t size = strlen(name);
 
-    return strncmp(name, "refs/", 5) == 0 &&
-           strncmp(name, COPY_OWN_PREFIX, strlen(COPY_OWN_PREFIX)) != 0 &&
+    return strncmp(name, "refs/", 5) == 0 && tracked_refs_has(&f->tracked, name) &&
            (size < 3 || strcmp(name + size - 3, "^{}") != 0);
 }
 
@@ -80,7 +80,7 @@ static int read_storage(struct force *f)
         if (name != NULL) {
             *name++ = '\0';
         }
-        if (name != NULL && is_ref(name)) {
+        if (name != NULL && is_ref(f, name)) {
             if (f->their_count == capacity) {
                 capacity = capacity == 0 ? 1024 : 2 * capacity;
                 f->theirs = heap_grow(f->theirs, capacity * sizeof *f->theirs);
@@ -117,6 +117,9 @@ static int compare_one(void *context, const char *ref, const char *oid)
 {
     struct force *f = context;
 
+    if (!tracked_refs_has(&f->tracked, ref)) {
+        return 0; /* from before the filter */
+    }
     pass_over(f, ref);
     if (f->at == f->their_count || strcmp(f->theirs[f->at].ref, ref) != 0) {
         add(f, ref, oid, NULL);
@@ -282,6 +285,9 @@ static int force(struct force *f, const char *url)
     }
     code = code != 0 ? code : check_need(f, &p);
     placement_release(&p);
+    if (code == 0 && tracked_refs_read(&f->tracked, f->client, false, &error) != RK_OK) {
+        code = cli_fail(f->cli, &error);
+    }
     code = code != 0 ? code : read_storage(f);
     code = code != 0 ? code : compare(f);
     if (code == 0 && !f->is_dry_run) {
@@ -325,5 +331,6 @@ int cmd_force_authoritative(struct cli *cli, int argc, char **argv)
     heap_free(f.theirs);
     heap_free(f.url);
     buffer_release(&f.text);
+    tracked_refs_release(&f.tracked);
     return code;
 }

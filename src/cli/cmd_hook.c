@@ -133,10 +133,12 @@ static enum rk_status read_refs(struct hook_push *push, struct errmsg *why)
         }
         status = add_ref(push, (char *)packet.data, why);
     }
-    /* Options mean nothing to us yet; they are read so that the conversation stays in step. */
     is_flush = !push->has_options;
     while (status == RK_OK && !is_flush) {
         status = pkt_read(stdin, &packet, &is_flush, why);
+        if (status == RK_OK && !is_flush) {
+            hook_options_take(&push->options, (const char *)packet.data);
+        }
     }
     buffer_release(&packet);
     return status;
@@ -168,6 +170,11 @@ static bool answer(const struct hook_push *push)
 
 static void decide(struct hook_push *push)
 {
+    if (push->options.refusal.text[0] != '\0') {
+        hook_refuse_all(push, "refkeeper: %s", push->options.refusal.text);
+        return;
+    }
+    hook_apply_start(push);
     if (!hook_setup(push)) {
         return;
     }
@@ -195,6 +202,8 @@ static void release(struct hook_push *push)
     }
     heap_free(push->refs);
     heap_free(push->journal);
+    hook_options_release(&push->options);
+    process_release(&push->writer);
     hook_place_release(&push->place);
 }
 

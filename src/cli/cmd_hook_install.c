@@ -160,6 +160,7 @@ static int write_config(struct cli *cli, const struct hook_installation *h)
         { "gc.auto", "0" },
         { "transfer.hideRefs", "refs/refkeeper" },
         { "uploadpack.allowAnySHA1InWant", "true" },
+        { "receive.advertisePushOptions", "true" },
         { "receive.procReceiveRefs", "refs/" },
     };
     int code = 0;

@@ -14,10 +14,10 @@
 #include "base/heap.h"
 #include "cli/bare_tree.h"
 #include "cli/cli.h"
-#include "cli/copy.h"
 #include "cli/git_refs.h"
 #include "cli/import_refs.h"
 #include "cli/progress.h"
+#include "cli/tracked_refs.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -48,6 +48,7 @@ struct rebuild {
     size_t disk_count;
     const char *prefer;
     bool is_dry_run, is_resumed;
+    struct tracked_refs tracked;
     struct output *output;
     uint64_t repositories, refs, left_out, decided, conflicts;
 };
@@ -153,7 +154,6 @@ static void tell(struct rebuild *r, const struct copies *c, const char *name,
 /* The refs that are taken, in order; names and ids are borrowed from the copies. */
 static uint64_t choose(struct rebuild *r, struct copies *c, struct git_refs *chosen)
 {
-    static const char own[] = COPY_OWN_PREFIX;
     uint64_t left_out = 0;
     size_t capacity = 0;
     const char *name;
@@ -161,12 +161,11 @@ static uint64_t choose(struct rebuild *r, struct copies *c, struct git_refs *cho
     while ((name = next_name(c)) != NULL) {
         const char *values[STORAGES_MAX];
         bool is_agreed = take_values(c, name, values);
-        bool is_own = strncmp(name, own, sizeof own - 1) == 0; /* of one storage, not of all */
         const char *value = is_agreed                 ? values[0]
                             : c->preferred < c->count ? values[c->preferred]
                                                       : NULL;
 
-        if (is_own) {
+        if (!tracked_refs_has(&r->tracked, name)) { /* of one storage, not of all */
             continue;
         }
         if (!is_agreed) {
@@ -289,6 +288,9 @@ static int run(struct rebuild *r)
     if (!r->is_dry_run && !is_empty(r, &code)) {
         return code;
     }
+    if (tracked_refs_read(&r->tracked, r->client, false, &error) != RK_OK) {
+        return cli_fail(r->cli, &error);
+    }
     for (size_t i = 0; i < r->disk_count; i++) {
         total = r->disks[i].tree.count > total ? r->disks[i].tree.count : total;
     }
@@ -357,5 +359,6 @@ int cmd_rebuild(struct cli *cli, int argc, char **argv)
     for (size_t i = 0; i < r.disk_count; i++) {
         bare_tree_release(&r.disks[i].tree);
     }
+    tracked_refs_release(&r.tracked);
     return code;
 }

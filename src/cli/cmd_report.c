@@ -140,6 +140,8 @@ static int print_report(struct cli *cli, struct rk_client *client, const char *p
 
 struct telling {
     struct cli *cli;
+    struct rk_client *client;
+    struct tracked_refs tracked;
     const char *storage, *root;
     struct output *output;
     struct buffer words; /* path NUL id NUL digest NUL ... */
@@ -164,11 +166,12 @@ static int look_one(void *context, const char *path, const struct rk_reply *map)
 
     buffer_printf(&place, "%s/%s", t->root, path);
     buffer_put_u8(&place, '\0');
-    is_there = copy_read((const char *)place.data, &state, &why) == RK_OK;
+    is_there = copy_read((const char *)place.data, &t->tracked, &state, &why) == RK_OK;
+    is_equal = is_there && copy_is_equal(&state, &t->tracked, t->client, path,
+                                         rk_reply_get_text(map, "digest"));
     buffer_release(&place);
     snprintf(id, sizeof id, "%" PRIu64, rk_reply_get_number(map, "id"));
     copy_format_digest(state.digest, digest);
-    is_equal = is_there && strcmp(digest, rk_reply_get_text(map, "digest")) == 0;
     put_word(t, path);
     put_word(t, id);
     put_word(t, digest);
@@ -176,6 +179,7 @@ static int look_one(void *context, const char *path, const struct rk_reply *map)
     output_text(t->output, is_equal ? "complete" : is_there ? "different" : "absent");
     output_end_row(t->output);
     t->wrong += is_equal ? 0 : 1;
+    copy_state_release(&state);
     return 0;
 }
 
@@ -227,7 +231,9 @@ static int tell_storage(struct cli *cli, struct rk_client *client, const char *s
                         const char *root)
 {
     static const char *const columns[] = { "path", "copy" };
-    struct telling t = { .cli = cli, .storage = storage, .root = root, .words = BUFFER_INIT };
+    struct telling t = {
+        .cli = cli, .client = client, .storage = storage, .root = root, .words = BUFFER_INIT
+    };
     struct rk_page page = { .storage = storage };
     struct rk_error error;
     int code = 0;
@@ -235,13 +241,15 @@ static int tell_storage(struct cli *cli, struct rk_client *client, const char *s
     put_word(&t, "REPLICA.REPORT");
     put_word(&t, storage);
     t.output = output_open(cli->format, OUTPUT_ROWS, columns, 2);
-    if (rk_repo_list(client, &page, look_one, &t, &error) != RK_OK) {
+    if (tracked_refs_read(&t.tracked, client, false, &error) != RK_OK ||
+        rk_repo_list(client, &page, look_one, &t, &error) != RK_OK) {
         code = cli_fail(cli, &error);
     }
     if (code == 0) {
         code = tell_nodes(&t);
     }
     buffer_release(&t.words);
+    tracked_refs_release(&t.tracked);
     if (output_close(t.output) != 0) {
         return EXIT_OTHER;
     }

@@ -19,14 +19,22 @@ struct difference {
     char *ref;
     char disk[RK_OID_TEXT_MAX + 1], cluster[RK_OID_TEXT_MAX + 1]; /* "" = absent */
     bool is_missing;                                              /* its objects are not here */
+    bool is_pinned;                                               /* they are: a pin says so */
+};
+
+/* Texts are the disk's. */
+struct pin {
+    const char *name, *oid;
+    bool is_landing; /* a ref gets its value now */
 };
 
 struct work {
     struct copy_sync *sync;
-    struct git_refs disk;
     size_t at; /* next ref of the disk */
     struct difference *list;
     size_t count, capacity;
+    struct pin *pins; /* by value */
+    size_t pin_count;
 };
 
 /* ---- Comparing: both sides are in byte order ---- */
@@ -48,13 +56,13 @@ static void add(struct work *w, const char *ref, const char *disk, const char *c
 /* The disk's refs before `ref` (NULL = all that are left) are only there. */
 static void pass_over(struct work *w, const char *ref)
 {
-    while (w->at < w->disk.count) {
-        const struct git_ref *disk = &w->disk.refs[w->at];
+    while (w->at < w->sync->disk->count) {
+        const struct git_ref *disk = &w->sync->disk->refs[w->at];
 
         if (ref != NULL && strcmp(disk->name, ref) >= 0) {
             return;
         }
-        if (strncmp(disk->name, COPY_OWN_PREFIX, strlen(COPY_OWN_PREFIX)) != 0) {
+        if (tracked_refs_has(w->sync->tracked, disk->name)) {
             add(w, disk->name, disk->oid, "");
         }
         w->at++;
@@ -64,30 +72,28 @@ static void pass_over(struct work *w, const char *ref)
 static int compare_one(void *context, const char *ref, const char *oid)
 {
     struct work *w = context;
+    const struct git_refs *disk = w->sync->disk;
 
     pass_over(w, ref);
-    if (w->at == w->disk.count || strcmp(w->disk.refs[w->at].name, ref) != 0) {
+    if (w->at == disk->count || strcmp(disk->refs[w->at].name, ref) != 0) {
         add(w, ref, "", oid);
         return 0;
     }
-    if (strcmp(w->disk.refs[w->at].oid, oid) != 0) {
-        add(w, ref, w->disk.refs[w->at].oid, oid);
+    if (strcmp(disk->refs[w->at].oid, oid) != 0) {
+        add(w, ref, disk->refs[w->at].oid, oid);
     }
     w->at++;
     return 0;
 }
 
-/* The disk first: what a push decides and writes meanwhile is then in the cluster's list. */
+/* The disk was read first: what a push decides and writes meanwhile is in the cluster's list. */
 static enum rk_status compare(struct work *w, struct errmsg *why)
 {
     const struct copy_sync *s = w->sync;
     struct rk_error error;
-    enum rk_status status = git_refs_read(&w->disk, s->git_dir, clock_monotonic_ms() + GIT_MS, why);
+    enum rk_status status = rk_ref_list(s->client, s->path, NULL, NULL, compare_one, w, NULL, NULL,
+                                        &error);
 
-    if (status != RK_OK) {
-        return status;
-    }
-    status = rk_ref_list(s->client, s->path, NULL, NULL, compare_one, w, NULL, NULL, &error);
     if (status != RK_OK) {
         errmsg_set(why, "%s", error.message);
         return status;
@@ -98,9 +104,76 @@ static enum rk_status compare(struct work *w, struct errmsg *why)
 
 /* ---- Objects ---- */
 
-static bool wants_objects(const struct difference *d)
+static bool has_value(const struct difference *d)
 {
     return d->cluster[0] != '\0';
+}
+
+/* One that is pinned was looked at when its pack came. */
+static bool wants_objects(const struct difference *d)
+{
+    return has_value(d) && !d->is_pinned;
+}
+
+/* ---- Pins: few, and next to each other ---- */
+
+static size_t find_pins(const struct git_refs *disk, const struct git_ref **ret_first)
+{
+    size_t low = 0, high = disk->count, end;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(disk->refs[middle].name, COPY_PINS) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (end = low;
+         end < disk->count && strncmp(disk->refs[end].name, COPY_PINS, strlen(COPY_PINS)) == 0;
+         end++) {
+    }
+    *ret_first = disk->refs + low;
+    return end - low;
+}
+
+static int compare_pins(const void *a, const void *b)
+{
+    return strcmp(((const struct pin *)a)->oid, ((const struct pin *)b)->oid);
+}
+
+/* Marks every pin of that value; false when there is none. */
+static bool land(struct work *w, const char *oid)
+{
+    struct pin key = { .oid = oid };
+    struct pin *found = bsearch(&key, w->pins, w->pin_count, sizeof *w->pins, compare_pins);
+
+    if (found == NULL) {
+        return false;
+    }
+    for (struct pin *p = found; p >= w->pins && strcmp(p->oid, oid) == 0; p--) {
+        p->is_landing = true;
+    }
+    for (struct pin *p = found; p < w->pins + w->pin_count && strcmp(p->oid, oid) == 0; p++) {
+        p->is_landing = true;
+    }
+    return true;
+}
+
+static void find_pinned(struct work *w)
+{
+    const struct git_ref *first;
+
+    w->pin_count = find_pins(w->sync->disk, &first);
+    w->pins = heap_zalloc((w->pin_count + 1) * sizeof *w->pins);
+    for (size_t i = 0; i < w->pin_count; i++) {
+        w->pins[i] = (struct pin){ .name = first[i].name, .oid = first[i].oid };
+    }
+    qsort(w->pins, w->pin_count, sizeof *w->pins, compare_pins);
+    for (size_t i = 0; i < w->count && w->pin_count > 0; i++) {
+        w->list[i].is_pinned = has_value(&w->list[i]) && land(w, w->list[i].cluster);
+    }
 }
 
 /* Everything reachable from these ids, up to what the refs here have. */
@@ -156,8 +229,10 @@ static enum rk_status fetch(const struct work *w, struct errmsg *why)
 /* Brings objects here, and marks the refs whose objects are not to be had. */
 static void get_objects(struct work *w, struct errmsg *why)
 {
-    bool is_complete = has_objects(w, w->list, w->count);
+    bool is_complete;
 
+    find_pinned(w);
+    is_complete = has_objects(w, w->list, w->count);
     if (!is_complete && w->sync->fetch_url != NULL) {
         is_complete = fetch(w, why) == RK_OK;
     }
@@ -237,6 +312,18 @@ static enum rk_status run_script(const struct work *w, struct buffer *script, st
     return status;
 }
 
+/* The pins of what lands go with it. */
+static void put_landed_pins(const struct work *w, struct buffer *out)
+{
+    for (size_t i = 0; i < w->pin_count; i++) {
+        if (w->pins[i].is_landing) {
+            buffer_printf(out, "delete ");
+            put(out, w->pins[i].name);
+            put(out, w->pins[i].oid);
+        }
+    }
+}
+
 /* Deletions first: a name may become a folder. */
 static enum rk_status write_refs(struct work *w, struct errmsg *why)
 {
@@ -244,17 +331,18 @@ static enum rk_status write_refs(struct work *w, struct errmsg *why)
     enum rk_status status;
 
     for (size_t i = 0; i < w->count; i++) {
-        if (!wants_objects(&w->list[i])) {
+        if (!has_value(&w->list[i])) {
             put_removal(w, &w->list[i], &script);
         }
     }
     status = run_script(w, &script, why);
     for (size_t i = 0; i < w->count && status == RK_OK; i++) {
-        if (wants_objects(&w->list[i]) && !w->list[i].is_missing) {
+        if (has_value(&w->list[i]) && !w->list[i].is_missing) {
             put_update(w, &w->list[i], &script);
         }
     }
     if (status == RK_OK) {
+        put_landed_pins(w, &script);
         status = run_script(w, &script, why);
     }
     buffer_release(&script);
@@ -263,7 +351,6 @@ static enum rk_status write_refs(struct work *w, struct errmsg *why)
 
 enum rk_status copy_write_head(const struct copy_sync *s, struct errmsg *why)
 {
-    static const char *const ask[] = { "symbolic-ref", "-q", "HEAD", NULL };
     const char *set[] = { "symbolic-ref", "HEAD", s->head, NULL };
     enum rk_status status = RK_OK;
     char *now;
@@ -271,7 +358,7 @@ enum rk_status copy_write_head(const struct copy_sync *s, struct errmsg *why)
     if (s->head == NULL || s->head[0] == '\0') {
         return RK_OK;
     }
-    now = git_line(s->git_dir, ask, clock_monotonic_ms() + GIT_MS);
+    now = git_read_head(s->git_dir, clock_monotonic_ms() + GIT_MS);
     if (strcmp(now, s->head) != 0) {
         status = git_run(s->git_dir, set, SLICE_NONE, clock_monotonic_ms() + GIT_MS, NULL, NULL,
                          why);
@@ -296,6 +383,6 @@ enum rk_status copy_sync_run(struct copy_sync *sync, struct errmsg *why)
         heap_free(w.list[i].ref);
     }
     heap_free(w.list);
-    git_refs_release(&w.disk);
+    heap_free(w.pins);
     return status;
 }

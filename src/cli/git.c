@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/git.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/heap.h"
+#include "base/limits.h"
 #include "cli/process.h"
+#include "model/refname.h"
 
 #define WORDS_MAX 32
 
@@ -59,6 +62,56 @@ char *git_line(const char *git_dir, const char *const *words, int64_t deadline_m
     line = heap_copy_text(out.data, out.size);
     buffer_release(&out);
     return line;
+}
+
+/* The first line of a file below git_dir; "" when there is none. */
+static void read_line(const char *git_dir, const char *name, char *ret_line, size_t size)
+{
+    char path[PATH_MAX];
+    FILE *file = snprintf(path, sizeof path, "%s/%s", git_dir, name) < (int)sizeof path
+                     ? fopen(path, "re")
+                     : NULL;
+
+    ret_line[0] = '\0';
+    if (file != NULL) {
+        if (fgets(ret_line, (int)size, file) == NULL) {
+            ret_line[0] = '\0';
+        }
+        (void)fclose(file);
+    }
+    ret_line[strcspn(ret_line, "\n")] = '\0';
+}
+
+char *git_read_head(const char *git_dir, int64_t deadline_ms)
+{
+    static const char *const words[] = { "symbolic-ref", "-q", "HEAD", NULL };
+    char line[REFNAME_BYTES_MAX + 16];
+
+    read_line(git_dir, "HEAD", line, sizeof line);
+    /* With reftable the file names a ref that cannot be. */
+    if (strncmp(line, "ref: refs/", 10) == 0 && strstr(line, "/.invalid") == NULL) {
+        return heap_copy_text(line + 5, strlen(line + 5));
+    }
+    return git_line(git_dir, words, deadline_ms);
+}
+
+bool git_read_loose(const char *git_dir, const char *ref, char ret_oid[65])
+{
+    char line[128];
+    size_t size;
+
+    /* A linked work tree keeps its refs elsewhere, a pushed name may not be one. */
+    read_line(git_dir, "commondir", line, sizeof line);
+    if (line[0] != '\0' || !refname_is_valid(slice_of_text(ref))) {
+        return false;
+    }
+    read_line(git_dir, ref, line, sizeof line);
+    size = strspn(line, "0123456789abcdef");
+    if (line[size] != '\0' || (size != 40 && size != 64)) {
+        return false;
+    }
+    memcpy(ret_oid, line, size + 1);
+    return true;
 }
 
 enum rk_status git_config_read(struct git_config *config, const char *git_dir, int64_t deadline_ms,

@@ -36,4 +36,10 @@ enum rk_status git_run(const char *git_dir, const char *const *words, struct sli
 /* One line of output without its end; "" when git failed.  Owned by the caller. */
 char *git_line(const char *git_dir, const char *const *words, int64_t deadline_ms);
 
+/* What HEAD points at, "" = nothing: from its file, without a process, where that says it plainly.
+ * Owned by the caller. */
+char *git_read_head(const char *git_dir, int64_t deadline_ms);
+/* The value of a ref that has a loose file with an object id; false: ask git. */
+bool git_read_loose(const char *git_dir, const char *ref, char ret_oid[65]);
+
 #endif

@@ -21,7 +21,9 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
+#include "cli/hook_options.h"
 #include "cli/hook_place.h"
+#include "cli/process.h"
 
 /* In the environment of our own update-ref: its changes are decided.  [hook_guard.c] */
 #define HOOK_TOKEN "REFKEEPER_DECIDED"
@@ -53,12 +55,14 @@ struct hook_push {
     size_t count, capacity;
     bool is_atomic;
     bool has_options; /* negotiated */
+    struct hook_options options;
     /* hook_setup */
     struct hook_place place;
     struct rk_write write; /* epoch, id, storage, actor */
     uint64_t index;        /* that decided; of the last chunk */
     bool is_uncertain;     /* some outcome is UNKNOWN, or the disk lacks what was decided */
     char *journal;         /* hook_journal.h; NULL = none */
+    struct process writer; /* hook_apply_start: waits for what is decided */
 };
 
 /* ---- Steps.  Each leaves refused refs with their reason ---- */
@@ -69,6 +73,8 @@ void hook_check_policy(struct hook_push *push);
 /* With refkeeper.syncReplicas = N: the objects are on N replicas, or all is refused. */
 void hook_sync(struct hook_push *push);
 void hook_decide(struct hook_push *push);
+/* Starts the git that will write the disk: it gets ready while the rest is done. */
+void hook_apply_start(struct hook_push *push);
 void hook_apply(struct hook_push *push);
 
 /* ---- Refs ---- */

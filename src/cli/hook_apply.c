@@ -59,17 +59,35 @@ static bool is_contention(const char *words)
     return strstr(words, "File exists") != NULL || strstr(words, "temporarily") != NULL;
 }
 
+static const char *const writer_argv[] = { "git",        "-c", "core.hooksPath=/dev/null",
+                                           "update-ref", "-z", "--stdin",
+                                           NULL };
+
+static enum rk_status run_git(struct work *w, struct process *p, struct slice script,
+                              struct errmsg *why)
+{
+    static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
+    const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
+    enum rk_status status = RK_OK;
+
+    if (w->push->writer.pid != 0 && !w->runs_hooks) {
+        *p = w->push->writer;
+        w->push->writer.pid = 0;
+    } else {
+        *p = (struct process){ .argv = w->runs_hooks ? plain : writer_argv,
+                               .awaits_input = true,
+                               .environment = environment };
+        status = process_start(p, why);
+    }
+    p->input = script;
+    p->deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+    return status == RK_OK ? process_finish(p, why) : status;
+}
+
 /* One git process for refs[from..to).  True when the disk has them. */
 static bool run_once(struct work *w, size_t from, size_t to)
 {
-    static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
-    static const char *const bare[] = { "git",        "-c", "core.hooksPath=/dev/null",
-                                        "update-ref", "-z", "--stdin",
-                                        NULL };
-    const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
-    struct process p = { .argv = w->runs_hooks ? plain : bare,
-                         .environment = environment,
-                         .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
+    struct process p = { .argv = NULL };
     struct buffer script = BUFFER_INIT;
     struct errmsg why = ERRMSG_INIT;
     bool is_ok = false;
@@ -81,8 +99,7 @@ static bool run_once(struct work *w, size_t from, size_t to)
         buffer_release(&script);
         return true;
     }
-    p.input = buffer_slice(&script);
-    if (process_run(&p, &why) != RK_OK) {
+    if (run_git(w, &p, buffer_slice(&script), &why) != RK_OK) {
         snprintf(w->why, sizeof w->why, "%.399s", why.text);
     } else if (p.exit_code != 0) {
         snprintf(w->why, sizeof w->why, "%.399s", process_last_words(&p));
@@ -230,10 +247,22 @@ static bool has_foreign_guard(const struct hook_push *push, int64_t deadline_ms)
     return is_foreign;
 }
 
+void hook_apply_start(struct hook_push *push)
+{
+    static const char *const environment[] = { "LC_ALL=C", NULL };
+    struct errmsg why = ERRMSG_INIT;
+
+    push->writer =
+        (struct process){ .argv = writer_argv, .environment = environment, .awaits_input = true };
+    /* One that cannot be started now is when it is needed, and then says why not. */
+    (void)!process_start(&push->writer, &why);
+}
+
 void hook_apply(struct hook_push *push)
 {
     struct work w = { .push = push, .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
 
+    /* Foreign hooks run, and are told the index: that git starts now. */
     w.runs_hooks = has_foreign_guard(push, w.deadline_ms);
     w.refs = heap_alloc(push->count * sizeof *w.refs);
     for (int pass = 0; pass < 2; pass++) {

@@ -5,7 +5,8 @@
  *
  * Our own update-ref carries a token and passes.  Anybody else's change passes only if the
  * cluster's value is already the new one, so that a repair may catch up and a stranger may not
- * run ahead.  What changes nothing passes unasked; git's own maintenance is made of that:
+ * run ahead.  What the cluster's filter leaves to git passes, too.  What changes nothing passes
+ * unasked; git's own maintenance is made of that:
  *
  *   packing           creates each ref in packed-refs with the value it has, then deletes the
  *                     loose file: a deletion without packed-refs.lock, which no real one lacks
@@ -25,6 +26,7 @@
 #include "cli/git_refs.h"
 #include "cli/hook.h"
 #include "cli/hook_place.h"
+#include "cli/tracked_refs.h"
 #include "cli/verbs.h"
 #include "model/oid.h"
 #include "sys/clock.h"
@@ -256,13 +258,35 @@ static enum rk_status ask_each(struct guard *g, struct rk_error *error)
     return status;
 }
 
-/* 0 when the cluster has every new value already. */
+/* Asked only when something would be refused. */
+static enum rk_status pass_untracked(struct guard *g, struct rk_error *error)
+{
+    struct tracked_refs tracked = { .rules = BUFFER_INIT };
+    enum rk_status status = RK_OK;
+    bool is_read = false;
+
+    for (size_t i = 0; i < g->count && status == RK_OK; i++) {
+        if (!g->refs[i].is_agreed) {
+            status = is_read ? RK_OK : tracked_refs_read(&tracked, g->place.client, false, error);
+            is_read = true;
+            g->refs[i].is_agreed = status == RK_OK && !tracked_refs_has(&tracked, g->refs[i].name);
+        }
+    }
+    tracked_refs_release(&tracked);
+    return status;
+}
+
+/* 0 when the cluster has every new value already, or does not decide about the ref. */
 static int judge(struct guard *g)
 {
     struct rk_error error;
     size_t refused = 0;
     enum rk_status status = g->count > ASKED_ONE_BY_ONE_MAX ? ask_list(g, &error)
                                                             : ask_each(g, &error);
+
+    if (status == RK_OK) {
+        status = pass_untracked(g, &error);
+    }
 
     if (status != RK_OK) {
         fprintf(stderr, "refkeeper: the refs stay as they are: %s\n", error.message);

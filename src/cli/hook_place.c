@@ -107,15 +107,6 @@ static char *place_here(const char *name)
     return text;
 }
 
-FILE *hook_open_here(const char *name)
-{
-    char *path = place_here(name);
-    FILE *file = fopen(path, "r");
-
-    heap_free(path);
-    return file;
-}
-
 char *hook_file(const char *name, const struct git_config *config, int64_t deadline_ms)
 {
     struct buffer relative = BUFFER_INIT;

@@ -29,8 +29,6 @@ const char *hook_place_find(const struct hook_place *place, const char *variable
 
 /* GIT_DIR, or where we are. */
 const char *hook_git_dir(void);
-/* A file of it, NULL = none. */
-FILE *hook_open_here(const char *name);
 /* Where git looks for a hook, whether there is one or not; "" = git could not say.  Owned by the
  * caller. */
 char *hook_file(const char *name, const struct git_config *config, int64_t deadline_ms);

@@ -105,27 +105,6 @@ static void find_update_hook(struct policy *p, const struct git_config *config)
     p->update_hook = path;
 }
 
-/* What HEAD points at, "" = nothing: from its file, without a process, where it says so plainly. */
-static char *read_head(int64_t deadline_ms)
-{
-    static const char *const words[] = { "symbolic-ref", "-q", "HEAD", NULL };
-    char line[REFNAME_BYTES_MAX + 16] = "";
-    FILE *file = hook_open_here("HEAD");
-
-    if (file != NULL) {
-        if (fgets(line, sizeof line, file) == NULL) {
-            line[0] = '\0';
-        }
-        (void)fclose(file);
-    }
-    line[strcspn(line, "\n")] = '\0';
-    /* With reftable the file names a ref that cannot be. */
-    if (strncmp(line, "ref: refs/", 10) == 0 && strstr(line, "/.invalid") == NULL) {
-        return heap_copy_text(line + 5, strlen(line + 5));
-    }
-    return git_line(NULL, words, deadline_ms);
-}
-
 static void read_policy(struct policy *p, const struct git_config *config)
 {
     static const char *const bare[] = { "rev-parse", "--is-bare-repository", NULL };
@@ -143,7 +122,7 @@ static void read_policy(struct policy *p, const struct git_config *config)
     p->denies_rewinds = git_config_get_bool(config, "receive.denynonfastforwards", false);
     p->deny_current = git_config_get(config, "receive.denycurrentbranch");
     p->deny_delete_current = git_config_get(config, "receive.denydeletecurrent");
-    p->head = read_head(p->deadline_ms);
+    p->head = git_read_head(hook_git_dir(), p->deadline_ms);
     find_checked_out(p);
     find_update_hook(p, config);
 }

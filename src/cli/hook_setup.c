@@ -22,7 +22,7 @@ static char *find_actor(void)
 {
     static const char *const variables[] = { "REFKEEPER_ACTOR", "REMOTE_USER", "GL_USERNAME",
                                              "GL_USER" };
-    const struct passwd *entry = getpwuid(getuid());
+    const struct passwd *entry;
     const char *ssh = getenv("SSH_CONNECTION");
     char text[RK_ACTOR_BYTES_MAX + 1];
     char login[64];
@@ -34,6 +34,7 @@ static char *find_actor(void)
             return heap_copy_text(value, strnlen(value, RK_ACTOR_BYTES_MAX));
         }
     }
+    entry = getpwuid(getuid());
     if (entry != NULL) {
         snprintf(login, sizeof login, "%s", entry->pw_name);
     } else {
@@ -44,6 +45,20 @@ static char *find_actor(void)
     } else {
         snprintf(text, sizeof text, "%s", login);
     }
+    return copy(text);
+}
+
+/* "jane doe (why)": the log has one text for who did it. */
+static char *add_reason(char *actor, const char *reason)
+{
+    char text[RK_ACTOR_BYTES_MAX + 1];
+    size_t left = RK_ACTOR_BYTES_MAX - strlen(" ()");
+
+    if (reason == NULL) {
+        return actor;
+    }
+    snprintf(text, sizeof text, "%.*s (%s)", (int)(left - strlen(reason)), actor, reason);
+    heap_free(actor);
     return copy(text);
 }
 
@@ -92,7 +107,7 @@ bool hook_setup(struct hook_push *push)
     }
     push->write.storage = push->place.storage;
     heap_free(push->cli->actor);
-    push->cli->actor = find_actor();
+    push->cli->actor = add_reason(find_actor(), push->options.reason);
     push->write.actor = push->cli->actor;
     return find_epoch(push);
 }

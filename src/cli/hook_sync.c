@@ -4,11 +4,14 @@
  * and pinned: an acknowledged push survives the loss of its primary's disk.  [agent_wire.h]
  *
  *   git pack-objects --thin, new values without what the old ones have, into a file
- *   -> to the agents of the replicas, those that hold everything first, until N have taken it
- *   -> not enough: tried again until SYNC_MS, a replica may be catching up; then all is refused
+ *   meanwhile: who the replicas are -> N at a time, those that hold everything first, each on a
+ *   thread: connect, say who we are and what will come -> when the pack is ready: send it
+ *   -> fewer took it: others, and again for refkeeper.syncWait, a replica may be catching up; then
+ *   all is refused
  *
- * Agents: refkeeper.agents = STORAGE=HOST:PORT,...; one that is not named there is at the host of
- * its http address, port 7483.  Their token: the file refkeeper.agentTokenFile names.
+ * Only what the cluster decides about is brought there: refs that its filter leaves to git are
+ * this storage's alone.  The agents' token: the file refkeeper.agentTokenFile names; with
+ * refkeeper.agentCacert packs travel through TLS.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,132 +31,77 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "cli/agent_link.h"
 #include "cli/agent_wire.h"
 #include "cli/git_refs.h"
 #include "cli/hook.h"
+#include "cli/hook_targets.h"
 #include "cli/process.h"
+#include "cli/tracked_refs.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 
-#define SYNC_MS 5000 /* for replicas that are behind; a transfer under way may take longer */
+#define WAIT_MS_DEFAULT                                                                            \
+    5000                  /* for replicas that are behind; a transfer under way may take longer */
+#define WAIT_MS_MAX 60000 /* pushers and proxies wait, too */
 #define PACK_MS (30 * 60 * 1000)
-#define PEER_S 60 /* without a sign of the agent */
+#define PEER_S 60    /* for a piece of the pack to leave */
+#define ANSWER_S 660 /* for an agent to take it; one whose host died is noticed earlier */
+#define DIAL_S 2
 #define PAUSE_MS 200
-#define REPLICAS_TRIED_MAX 32
+#define PIECE_BYTES (64 * 1024)
 
-struct target {
-    char *storage;
-    char host[256], port[16];
-    bool has_taken;
+#define PACK_HEADER_BYTES 12 /* "PACK", version, number of objects  [gitformat-pack(5)] */
+
+enum pack_state {
+    PACK_COMES,
+    PACK_READY,
+    PACK_FAILED,
 };
 
 struct sync {
     struct hook_push *push;
-    struct target targets[REPLICAS_TRIED_MAX];
-    size_t count;
+    struct hook_targets targets;
+    struct tracked_refs tracked;
     uint64_t wanted, taken;
+    int64_t wait_ms;
     struct buffer token, head;
+    struct agent_tls *tls; /* NULL = plain */
+    /* the pack; `state` is set by the main thread and waited for by the deliveries */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum pack_state state;
+    struct process packer;
     int pack;
-    off_t pack_bytes;
+    off_t pack_bytes; /* 0 = no object is new */
     struct errmsg why;
 };
 
-/* ---- Where the agents are ---- */
-
-static void set_address(struct target *t, const char *text, size_t size, const char *port)
-{
-    const char *colon = memchr(text, ':', size);
-
-    if (colon == NULL) {
-        snprintf(t->host, sizeof t->host, "%.*s", (int)size, text);
-        snprintf(t->port, sizeof t->port, "%s", port);
-    } else {
-        snprintf(t->host, sizeof t->host, "%.*s", (int)(colon - text), text);
-        snprintf(t->port, sizeof t->port, "%.*s", (int)(size - (size_t)(colon - text) - 1),
-                 colon + 1);
-    }
-}
-
-/* "s2=10.0.0.2:7483,s3=..." */
-static bool find_named(const char *list, struct target *t)
-{
-    size_t name_size = strlen(t->storage);
-
-    while (list != NULL && *list != '\0') {
-        size_t size = strcspn(list, ",");
-
-        if (strncmp(list, t->storage, name_size) == 0 && list[name_size] == '=') {
-            set_address(t, list + name_size + 1, size - name_size - 1, AGENT_PORT);
-            return true;
-        }
-        list += size + (list[size] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
-static void find_by_http(const struct rk_reply *storages, struct target *t)
-{
-    for (size_t i = 0; i < storages->count; i++) {
-        const char *http = rk_reply_get_text(storages->items[i], "http");
-        const char *scheme = strstr(http, "://");
-
-        if (strcmp(rk_reply_get_text(storages->items[i], "name"), t->storage) == 0) {
-            http = scheme == NULL ? http : scheme + 3;
-            set_address(t, http, strcspn(http, ":/"), AGENT_PORT);
-        }
-    }
-}
-
-static void add_target(struct sync *s, const char *storage)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (strcmp(s->targets[i].storage, storage) == 0) {
-            return;
-        }
-    }
-    if (s->count < REPLICAS_TRIED_MAX && strcmp(storage, s->push->place.storage) != 0) {
-        s->targets[s->count++] = (struct target){ .storage = heap_copy_text(storage,
-                                                                            strlen(storage)) };
-    }
-}
-
-static void add_targets(struct sync *s, const struct rk_reply *list)
-{
-    for (size_t i = 0; list != NULL && i < list->count; i++) {
-        add_target(s, list->items[i]->text);
-    }
-}
-
-static bool find_targets(struct sync *s)
-{
-    const struct hook_place *place = &s->push->place;
-    const char *named = hook_place_find(place, "REFKEEPER_AGENTS", "refkeeper.agents");
-    struct rk_reply *map = NULL, *storages = NULL;
-    struct rk_error error;
-    bool is_ok = rk_repo_show(place->client, place->path, &map, &error) == RK_OK &&
-                 rk_storage_list(place->client, &storages, &error) == RK_OK;
-
-    if (is_ok) {
-        add_targets(s, rk_reply_get(map, "complete"));
-        add_targets(s, rk_reply_get(map, "replicas"));
-    } else {
-        errmsg_set(&s->why, "%s", error.message);
-    }
-    for (size_t i = 0; i < s->count; i++) {
-        if (!find_named(named, &s->targets[i])) {
-            find_by_http(storages, &s->targets[i]);
-        }
-    }
-    rk_reply_free(map);
-    rk_reply_free(storages);
-    return is_ok;
-}
+/* One try with one agent, on a thread of its own. */
+struct delivery {
+    struct sync *sync;
+    struct hook_target *target;
+    struct agent_link link;
+    pthread_t thread;
+    bool has_thread;
+    struct errmsg why;
+};
 
 /* ---- The pack ---- */
 
-static bool brings_objects(const struct hook_ref *ref)
+static bool brings_objects(const struct sync *s, const struct hook_ref *ref)
 {
-    return ref->state == HOOK_ASKED && !ref->is_delete;
+    return ref->state == HOOK_ASKED && !ref->is_delete && tracked_refs_has(&s->tracked, ref->name);
+}
+
+static bool has_news(const struct sync *s)
+{
+    for (size_t i = 0; i < s->push->count; i++) {
+        if (brings_objects(s, &s->push->refs[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What a replica has: the old values; where refs are new, all branches and tags. */
@@ -165,8 +114,8 @@ static void put_known(const struct sync *s, struct buffer *out)
     for (size_t i = 0; i < s->push->count; i++) {
         const struct hook_ref *ref = &s->push->refs[i];
 
-        has_creation = has_creation || (brings_objects(ref) && ref->is_create);
-        if (brings_objects(ref) && !ref->is_create) {
+        has_creation = has_creation || (brings_objects(s, ref) && ref->is_create);
+        if (brings_objects(s, ref) && !ref->is_create) {
             buffer_printf(out, "^%s\n", ref->old_oid);
         }
     }
@@ -174,47 +123,105 @@ static void put_known(const struct sync *s, struct buffer *out)
     if (has_creation &&
         git_refs_read_some(&refs, NULL, folders, clock_monotonic_ms() + PACK_MS, NULL) == RK_OK) {
         for (size_t i = 0; i < refs.count; i++) {
-            buffer_printf(out, "^%s\n", refs.refs[i].oid);
+            if (tracked_refs_has(&s->tracked, refs.refs[i].name)) {
+                buffer_printf(out, "^%s\n", refs.refs[i].oid);
+            }
         }
     }
     git_refs_release(&refs);
 }
 
-static bool make_pack(struct sync *s)
+/* Started before anybody is asked for anything: it takes longer than all of that. */
+static bool start_packer(struct sync *s)
 {
     static const char *const argv[] = { "git",      "pack-objects",        "--revs",  "--thin",
                                         "--stdout", "--delta-base-offset", "--quiet", NULL };
-    struct buffer revisions = BUFFER_INIT;
-    struct process p = { .argv = argv,
-                         .has_output_fd = true,
-                         .deadline_ms = clock_monotonic_ms() + PACK_MS };
-    struct stat st;
-    bool is_ok;
 
     s->pack = open(hook_git_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (s->pack < 0) {
         errmsg_set(&s->why, "make a file for the pack: %s", strerror(errno));
         return false;
     }
+    s->packer = (struct process){ .argv = argv,
+                                  .awaits_input = true,
+                                  .has_output_fd = true,
+                                  .output_fd = s->pack,
+                                  .deadline_ms = clock_monotonic_ms() + PACK_MS };
+    return process_start(&s->packer, &s->why) == RK_OK;
+}
+
+static void feed_packer(struct sync *s)
+{
+    struct buffer revisions = BUFFER_INIT;
+
     for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(&s->push->refs[i])) {
+        if (brings_objects(s, &s->push->refs[i])) {
             buffer_printf(&revisions, "%s\n", s->push->refs[i].new_oid);
         }
     }
     put_known(s, &revisions);
-    p.input = buffer_slice(&revisions);
-    p.output_fd = s->pack;
-    is_ok = process_run(&p, &s->why) == RK_OK;
-    if (is_ok && p.exit_code != 0) {
-        errmsg_set(&s->why, "git pack-objects: %s", process_last_words(&p));
-        is_ok = false;
-    }
-    process_release(&p);
+    /* One that does not read says why at its end. */
+    (void)!process_feed(&s->packer, revisions.data, revisions.size);
+    process_end_input(&s->packer);
     buffer_release(&revisions);
-    is_ok = is_ok && fstat(s->pack, &st) == 0;
-    s->pack_bytes = is_ok ? st.st_size : 0;
-    return is_ok;
 }
+
+/* An empty pack is not sent. */
+static bool measure_pack(struct sync *s)
+{
+    uint8_t header[PACK_HEADER_BYTES];
+    struct stat st;
+
+    if (fstat(s->pack, &st) != 0 ||
+        pread(s->pack, header, sizeof header, 0) != (ssize_t)sizeof header) {
+        errmsg_set(&s->why, "git pack-objects made no pack");
+        return false;
+    }
+    s->pack_bytes = get_be32(header + 8) == 0 ? 0 : st.st_size;
+    return true;
+}
+
+static bool finish_packer(struct sync *s)
+{
+    if (process_finish(&s->packer, &s->why) != RK_OK) {
+        return false;
+    }
+    if (s->packer.exit_code != 0) {
+        errmsg_set(&s->why, "git pack-objects: %s", process_last_words(&s->packer));
+        return false;
+    }
+    return measure_pack(s);
+}
+
+/* Waits for the pack, once, and tells the deliveries. */
+static void settle_pack(struct sync *s)
+{
+    bool is_ok;
+
+    if (s->state != PACK_COMES) {
+        return;
+    }
+    is_ok = finish_packer(s);
+    pthread_mutex_lock(&s->lock);
+    s->state = is_ok ? PACK_READY : PACK_FAILED;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool wait_for_pack(struct sync *s)
+{
+    enum pack_state state;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->state == PACK_COMES) {
+        pthread_cond_wait(&s->changed, &s->lock);
+    }
+    state = s->state;
+    pthread_mutex_unlock(&s->lock);
+    return state == PACK_READY;
+}
+
+/* ---- What an agent is told ---- */
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -228,7 +235,7 @@ static const char **list_values(const struct sync *s, uint32_t *ret_count)
     size_t count = 0, kept = 0;
 
     for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(&s->push->refs[i])) {
+        if (brings_objects(s, &s->push->refs[i])) {
             values[count++] = s->push->refs[i].new_oid;
         }
     }
@@ -252,7 +259,6 @@ static void make_head(struct sync *s)
     buffer_put_string(&s->head, slice_of_text(s->push->place.path));
     buffer_put_u64(&s->head, s->push->write.repository_id);
     buffer_put_string(&s->head, slice_of_text(name));
-    buffer_put_u64(&s->head, (uint64_t)s->pack_bytes);
     buffer_put_u32(&s->head, count);
     for (uint32_t i = 0; i < count; i++) {
         buffer_put_string(&s->head, slice_of_text(values[i]));
@@ -262,18 +268,36 @@ static void make_head(struct sync *s)
 
 /* ---- One agent ---- */
 
-static int dial(const struct target *t, struct errmsg *why)
+static void set_patience(int fd, int seconds)
+{
+    const struct timeval patience = { seconds, 0 };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+/* A host that died is noticed while its answer is waited for. */
+static void watch_over(int fd)
+{
+    const int one = 1, idle_s = 10, interval_s = 10, probes = 3;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+static int dial(const struct hook_target *t, struct errmsg *why)
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-    const struct timeval patience = { PEER_S, 0 }, quick = { 2, 0 };
-    const int one = 1;
     struct addrinfo *found = NULL;
     int rc = getaddrinfo(t->host, t->port, &hints, &found);
     int fd = rc == 0 ? socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
 
     if (fd >= 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &quick, sizeof quick);
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        set_patience(fd, DIAL_S);
+        watch_over(fd);
     }
     if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
         errmsg_set(why, "%s at %s:%s: %s", t->storage, t->host, t->port, strerror(errno));
@@ -283,152 +307,273 @@ static int dial(const struct target *t, struct errmsg *why)
         errmsg_set(why, "%s at %s:%s: %s", t->storage, t->host, t->port,
                    rc != 0 ? gai_strerror(rc) : strerror(errno));
     }
-    if (fd >= 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    }
     if (found != NULL) {
         freeaddrinfo(found);
     }
     return fd;
 }
 
-static bool send_pack(const struct sync *s, int fd)
+static bool greet(struct delivery *d)
 {
+    struct sync *s = d->sync;
+    const struct hook_target *t = d->target;
+    uint8_t hello[AGENT_HELLO_BYTES + AGENT_NONCE_BYTES], mac[AGENT_MAC_BYTES];
+    struct buffer out = BUFFER_INIT;
+    struct errmsg why = ERRMSG_INIT;
+    int fd = dial(t, &d->why);
+    bool is_sent;
+
+    d->link.fd = -1;
+    if (fd < 0) {
+        return false;
+    }
+    set_patience(fd, AGENT_HELLO_S);
+    if (!agent_link_start(&d->link, fd, s->tls, t->host, &why)) {
+        errmsg_set(&d->why, "%s at %s:%s: %s", t->storage, t->host, t->port, why.text);
+        return false;
+    }
+    if (!agent_receive_all(&d->link, hello, sizeof hello) ||
+        memcmp(hello, AGENT_HELLO, AGENT_HELLO_BYTES) != 0) {
+        errmsg_set(&d->why, "%s: no agent of this version answers at %s:%s%s", t->storage, t->host,
+                   t->port, s->tls == NULL ? " without TLS" : "");
+        return false;
+    }
+    agent_mac(buffer_slice(&s->token), hello + AGENT_HELLO_BYTES, buffer_slice(&s->head), mac);
+    buffer_put_u32(&out, (uint32_t)s->head.size);
+    buffer_put(&out, mac, sizeof mac);
+    buffer_put_slice(&out, buffer_slice(&s->head));
+    set_patience(fd, PEER_S);
+    /* One that refuses says why. */
+    is_sent = agent_send_all(&d->link, out.data, out.size);
+    (void)is_sent;
+    buffer_release(&out);
+    return true;
+}
+
+static bool send_by_pieces(struct delivery *d)
+{
+    uint8_t *piece = heap_alloc(PIECE_BYTES);
+    off_t offset = 0;
+    bool is_ok = true;
+
+    while (is_ok && offset < d->sync->pack_bytes) {
+        ssize_t got = pread(d->sync->pack, piece, PIECE_BYTES, offset);
+
+        is_ok = got > 0 && agent_send_all(&d->link, piece, (size_t)got);
+        offset += got > 0 ? got : 0;
+    }
+    heap_free(piece);
+    return is_ok;
+}
+
+static bool send_pack(struct delivery *d)
+{
+    struct pollfd answer = { d->link.fd, POLLIN, 0 };
+    const struct sync *s = d->sync;
+    uint8_t size[8];
     off_t offset = 0;
 
+    put_be64(size, (uint64_t)s->pack_bytes);
+    /* Who answers already has refused: it would not read, and its reason would be lost. */
+    if (poll(&answer, 1, 0) > 0 || !agent_send_all(&d->link, size, sizeof size)) {
+        return false;
+    }
+    if (d->link.ssl != NULL) {
+        return send_by_pieces(d);
+    }
     while (offset < s->pack_bytes) {
-        ssize_t sent = sendfile(fd, s->pack, &offset, (size_t)(s->pack_bytes - offset));
+        ssize_t sent = sendfile(d->link.fd, s->pack, &offset, (size_t)(s->pack_bytes - offset));
 
-        if (sent <= 0 && errno != EINTR) {
+        if (sent == 0 || (sent < 0 && errno != EINTR)) {
             return false;
         }
     }
     return true;
 }
 
-/* 0 = taken; else the agent's reason is in `why`, or nothing when it did not say. */
-static bool receive_answer(int fd, const struct target *t, struct errmsg *why)
+static bool receive_answer(struct delivery *d)
 {
+    const struct hook_target *t = d->target;
     uint8_t bytes[5];
     char text[AGENT_ANSWER_BYTES_MAX + 1] = "";
     uint32_t size;
 
-    if (!agent_receive_all(fd, bytes, sizeof bytes)) {
-        errmsg_set(why, "%s: its agent did not answer", t->storage);
+    set_patience(d->link.fd, ANSWER_S);
+    if (!agent_receive_all(&d->link, bytes, sizeof bytes)) {
+        errmsg_set(&d->why, "%s: its agent did not answer", t->storage);
         return false;
     }
     size = get_be32(bytes + 1);
-    if (size > AGENT_ANSWER_BYTES_MAX || !agent_receive_all(fd, text, size)) {
+    if (size > AGENT_ANSWER_BYTES_MAX || !agent_receive_all(&d->link, text, size)) {
         size = 0;
     }
     text[size] = '\0';
     if (bytes[0] != 0) {
-        errmsg_set(why, "%s: %.400s", t->storage, text);
+        errmsg_set(&d->why, "%s: %.400s", t->storage, text);
     }
     return bytes[0] == 0;
 }
 
-static bool deliver(struct sync *s, struct target *t)
+static void *deliver(void *delivery)
 {
-    uint8_t hello[AGENT_HELLO_BYTES + AGENT_NONCE_BYTES], mac[AGENT_MAC_BYTES];
-    struct buffer out = BUFFER_INIT;
-    int fd = dial(t, &s->why);
-    bool is_sent;
+    struct delivery *d = delivery;
 
-    if (fd < 0) {
-        return false;
+    if (greet(d) && wait_for_pack(d->sync)) {
+        (void)send_pack(d);
+        d->target->has_taken = receive_answer(d);
     }
-    is_sent = agent_receive_all(fd, hello, sizeof hello) &&
-              memcmp(hello, AGENT_HELLO, AGENT_HELLO_BYTES) == 0;
-    if (is_sent) {
-        agent_mac(buffer_slice(&s->token), hello + AGENT_HELLO_BYTES, buffer_slice(&s->head), mac);
-        buffer_put_u32(&out, (uint32_t)s->head.size);
-        buffer_put(&out, mac, sizeof mac);
-        buffer_put_slice(&out, buffer_slice(&s->head));
-        /* One that refuses says why before all has been sent. */
-        (void)(agent_send_all(fd, out.data, out.size) && send_pack(s, fd));
-        t->has_taken = receive_answer(fd, t, &s->why);
-    } else {
-        errmsg_set(&s->why, "%s: no agent answers at %s:%s", t->storage, t->host, t->port);
+    agent_link_close(&d->link);
+    return NULL;
+}
+
+/* ---- As many as are wanted ---- */
+
+/* One round of those that have not taken it, from `*next` on; the others have their turn later. */
+static void deliver_to_some(struct sync *s, size_t *next)
+{
+    struct delivery *some = heap_zalloc(s->wanted * sizeof *some);
+    size_t count = 0;
+
+    for (; *next < s->targets.count && count < s->wanted - s->taken; ++*next) {
+        struct delivery *d = &some[count];
+
+        if (s->targets.list[*next].has_taken) {
+            continue;
+        }
+        *d = (struct delivery){ .sync = s, .target = &s->targets.list[*next] };
+        d->has_thread = pthread_create(&d->thread, NULL, deliver, d) == 0;
+        count++;
     }
-    buffer_release(&out);
-    (void)close(fd);
-    return t->has_taken;
+    settle_pack(s);
+    /* What fails now is tried again by the decision, which says so. */
+    (void)rk_client_prepare_write(s->push->place.client, NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (some[i].has_thread) {
+            (void)pthread_join(some[i].thread, NULL);
+        } else {
+            (void)deliver(&some[i]);
+        }
+        if (some[i].target->has_taken) {
+            s->taken++;
+        } else if (s->state == PACK_READY) {
+            s->why = some[i].why;
+        }
+    }
+    heap_free(some);
 }
 
 static void deliver_to_enough(struct sync *s)
 {
-    int64_t deadline_ms = clock_monotonic_ms() + SYNC_MS;
+    int64_t deadline_ms = clock_monotonic_ms() + s->wait_ms;
 
     for (;;) {
-        for (size_t i = 0; i < s->count && s->taken < s->wanted; i++) {
-            if (!s->targets[i].has_taken && deliver(s, &s->targets[i])) {
-                s->taken++;
-            }
+        size_t next = 0;
+
+        while (next < s->targets.count && s->taken < s->wanted && s->state != PACK_FAILED) {
+            deliver_to_some(s, &next);
         }
-        if (s->taken >= s->wanted || clock_monotonic_ms() >= deadline_ms) {
+        if (s->taken >= s->wanted || s->state == PACK_FAILED ||
+            clock_monotonic_ms() >= deadline_ms) {
             return;
         }
         (void)poll(NULL, 0, PAUSE_MS);
     }
 }
 
-static bool prepare(struct sync *s)
-{
-    const char *file = hook_place_find(&s->push->place, "REFKEEPER_AGENT_TOKEN_FILE",
-                                       "refkeeper.agenttokenfile");
+/* ---- The step ---- */
 
-    if (file == NULL) {
+static bool read_settings(struct sync *s)
+{
+    const struct hook_place *place = &s->push->place;
+    const char *token = hook_place_find(place, "REFKEEPER_AGENT_TOKEN_FILE",
+                                        "refkeeper.agenttokenfile");
+    const char *ca = hook_place_find(place, "REFKEEPER_AGENT_CACERT", "refkeeper.agentcacert");
+
+    const char *wait = hook_place_find(place, "REFKEEPER_SYNC_WAIT", "refkeeper.syncwait");
+
+    if (token == NULL) {
         errmsg_set(&s->why, "refkeeper.agentTokenFile is not set");
         return false;
     }
-    if (agent_token_read(file, &s->token, &s->why) != RK_OK || !find_targets(s)) {
+    s->wait_ms = WAIT_MS_DEFAULT;
+    if (wait != NULL && (!parse_duration(wait, &s->wait_ms) || s->wait_ms > WAIT_MS_MAX)) {
+        errmsg_set(&s->why, "refkeeper.syncWait is not a duration up to %d s: %s",
+                   WAIT_MS_MAX / 1000, wait);
         return false;
     }
-    if (s->count < s->wanted) {
-        errmsg_set(&s->why, "the repository has %zu replicas", s->count);
+    return agent_token_read(token, &s->token, &s->why) == RK_OK &&
+           (ca == NULL || agent_tls_client(ca, &s->tls, &s->why) == RK_OK);
+}
+
+static bool prepare(struct sync *s)
+{
+    s->targets.place = &s->push->place;
+    if (!read_settings(s) || !start_packer(s)) {
         return false;
     }
-    if (!make_pack(s)) {
-        return false;
-    }
+    feed_packer(s);
     make_head(s);
+    if (!hook_targets_find(&s->targets, &s->why)) {
+        return false;
+    }
+    if (s->targets.count < s->wanted) {
+        errmsg_set(&s->why, "the repository has %zu replicas", s->targets.count);
+        return false;
+    }
     return true;
+}
+
+static void release(struct sync *s)
+{
+    hook_targets_release(&s->targets);
+    tracked_refs_release(&s->tracked);
+    agent_tls_free(s->tls);
+    process_release(&s->packer);
+    buffer_release(&s->token);
+    buffer_release(&s->head);
+    if (s->pack >= 0) {
+        (void)close(s->pack);
+    }
+}
+
+static void sync_push(struct sync *s)
+{
+    if (prepare(s)) {
+        deliver_to_enough(s);
+    }
+    if (s->taken < s->wanted) {
+        hook_refuse_all(s->push,
+                        "refkeeper: %" PRIu64 " of the %" PRIu64 " replicas that must hold it "
+                        "first could take it (%s); nothing was changed",
+                        s->taken, s->wanted, s->why.text);
+    }
 }
 
 void hook_sync(struct hook_push *push)
 {
     const char *wanted = hook_place_find(&push->place, "REFKEEPER_SYNC_REPLICAS",
                                          "refkeeper.syncreplicas");
-    struct sync s = { .push = push, .pack = -1 };
-    bool has_news = false;
+    struct sync s = { .push = push,
+                      .pack = -1,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .changed = PTHREAD_COND_INITIALIZER };
+    struct rk_error error;
 
-    for (size_t i = 0; i < push->count; i++) {
-        has_news = has_news || brings_objects(&push->refs[i]);
-    }
-    if (wanted == NULL || !has_news) {
+    if ((wanted == NULL && push->options.sync_replicas == 0) || !has_news(&s)) {
         return;
     }
-    if (!parse_number(wanted, &s.wanted)) {
-        hook_refuse_all(push, "refkeeper: refkeeper.syncReplicas is not a number: %s", wanted);
+    if (wanted != NULL && (!parse_number(wanted, &s.wanted) || s.wanted > HOOK_TARGETS_MAX)) {
+        hook_refuse_all(push, "refkeeper: refkeeper.syncReplicas is not a number up to %d: %s",
+                        HOOK_TARGETS_MAX, wanted);
         return;
     }
-    if (s.wanted > 0 && prepare(&s)) {
-        deliver_to_enough(&s);
+    if (s.wanted < push->options.sync_replicas) {
+        s.wanted = push->options.sync_replicas;
     }
-    if (s.taken < s.wanted) {
-        hook_refuse_all(push,
-                        "refkeeper: %" PRIu64 " of the %" PRIu64 " replicas that must hold it "
-                        "first could take it (%s); nothing was changed",
-                        s.taken, s.wanted, s.why.text);
+    if (s.wanted > 0 && tracked_refs_read(&s.tracked, push->place.client, false, &error) != RK_OK) {
+        hook_refuse_all(push, "refkeeper: %s", error.message);
+    } else if (s.wanted > 0 && has_news(&s)) {
+        sync_push(&s);
     }
-    for (size_t i = 0; i < s.count; i++) {
-        heap_free(s.targets[i].storage);
-    }
-    buffer_release(&s.token);
-    buffer_release(&s.head);
-    if (s.pack >= 0) {
-        (void)close(s.pack);
-    }
+    release(&s);
 }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli/copy.h"
 #include "cli/git.h"
 #include "cli/progress.h"
+#include "cli/tracked_refs.h"
 #include "sys/clock.h"
 
 #define GIT_MS (30 * 60 * 1000)
@@ -20,6 +20,7 @@ struct work {
     const struct git_refs *wanted;
     struct git_refs cluster; /* names and ids owned one by one, sorted as the server sends them */
     size_t cluster_capacity;
+    struct tracked_refs tracked;
 };
 
 /* ---- The repository itself ---- */
@@ -93,6 +94,7 @@ static void release(struct work *w)
     }
     git_refs_release(&w->cluster);
     git_refs_release(&w->disk);
+    tracked_refs_release(&w->tracked);
 }
 
 /* ---- Refs ---- */
@@ -152,7 +154,6 @@ static bool is_wanted(struct import *im, const struct git_ref *ref, const char *
 
 static enum rk_status import_refs(struct work *w, struct rk_error *error)
 {
-    static const char own[] = COPY_OWN_PREFIX;
     struct import *im = w->import;
     struct rk_ref_change *changes = heap_alloc(CHUNK_REFS * sizeof *changes);
     struct progress progress = { 0 };
@@ -166,7 +167,7 @@ static enum rk_status import_refs(struct work *w, struct rk_error *error)
         const struct git_ref *ref = &w->wanted->refs[i];
         const char *known = git_refs_find(&w->cluster, ref->name);
 
-        if (strncmp(ref->name, own, sizeof own - 1) == 0) {
+        if (!tracked_refs_has(&w->tracked, ref->name)) {
             continue;
         }
         im->refs++;
@@ -204,6 +205,9 @@ enum rk_status import_run(struct import *im, struct rk_error *error)
         status = RK_NOT_FOUND;
     } else {
         status = prepare_repository(&w, error);
+    }
+    if (status == RK_OK) {
+        status = tracked_refs_read(&w.tracked, im->client, false, error);
     }
     if (status == RK_OK) {
         status = rk_ref_list(im->client, im->path, NULL, NULL, keep, &w, NULL, NULL, error);

@@ -5,7 +5,7 @@
  * Idempotent: what is there already with the same value is left alone, so that an import that was
  * cut short is simply started again.  A ref with another value in the cluster is a conflict and
  * kept, unless forced; refs only the cluster has are kept.  Names below refs/refkeeper/ are the
- * storage's own and stay out.
+ * storage's own and stay out, as does what the cluster's filter leaves to git.
  */
 #ifndef CLI_IMPORT_REFS_H
 #define CLI_IMPORT_REFS_H

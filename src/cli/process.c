@@ -14,12 +14,6 @@
 #include "base/heap.h"
 #include "sys/clock.h"
 
-/* Our ends of the three streams; -1 = none. */
-struct streams {
-    int input, output, error;
-    size_t sent;
-};
-
 static void close_fd(int *fd)
 {
     if (*fd >= 0) {
@@ -86,7 +80,7 @@ static int open_streams(const struct process *p, int in[2], int out[2], int err[
         if (in[0] < 0) {
             return errno;
         }
-    } else if (p->input.size > 0) {
+    } else if (p->input.size > 0 || p->awaits_input) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) {
             return errno;
         }
@@ -110,28 +104,32 @@ static int open_streams(const struct process *p, int in[2], int out[2], int err[
     return 0;
 }
 
-static int start(const struct process *p, struct streams *s, pid_t *ret_pid)
+enum rk_status process_start(struct process *p, struct errmsg *why)
 {
     int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
     int rc = open_streams(p, in, out, err);
 
+    buffer_clear(&p->output);
+    buffer_clear(&p->error);
     if (rc == 0) {
-        rc = spawn(p, in[0], out[1], err[1], ret_pid);
+        rc = spawn(p, in[0], out[1], err[1], &p->pid);
     }
     close_fd(&in[0]);
     close_fd(&out[1]);
     close_fd(&err[1]);
     if (rc != 0) {
+        p->pid = 0;
         close_fd(&in[1]);
         close_fd(&out[0]);
         close_fd(&err[0]);
-        return rc;
+        errmsg_set(why, "start %s: %s", p->argv[0], strerror(rc));
+        return RK_IO;
     }
-    *s = (struct streams){ in[1], out[0], err[0], 0 };
-    return 0;
+    p->streams = (struct process_streams){ in[1], out[0], err[0], 0 };
+    return RK_OK;
 }
 
-static void send_some(const struct process *p, struct streams *s)
+static void send_some(const struct process *p, struct process_streams *s)
 {
     ssize_t size = send(s->input, p->input.data + s->sent, p->input.size - s->sent,
                         MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -156,29 +154,56 @@ static void receive_some(int *fd, struct buffer *out)
     }
 }
 
-/* Until all streams are closed.  False when the deadline passed. */
-static bool pump(struct process *p, struct streams *s)
+/* Waits for one of the streams and serves those that are ready.  False when the deadline passed. */
+static bool serve_once(struct process *p, struct process_streams *s, bool sends)
 {
-    while (s->input >= 0 || s->output >= 0 || s->error >= 0) {
-        struct pollfd fds[3] = { { s->input, POLLOUT, 0 },
-                                 { s->output, POLLIN, 0 },
-                                 { s->error, POLLIN, 0 } };
-        int64_t left = p->deadline_ms - clock_monotonic_ms();
+    struct pollfd fds[3] = { { s->input, POLLOUT, 0 },
+                             { s->output, POLLIN, 0 },
+                             { s->error, POLLIN, 0 } };
+    int64_t left = p->deadline_ms - clock_monotonic_ms();
 
-        if (left <= 0) {
+    if (left <= 0 || (poll(fds, 3, left > 60000 ? 60000 : (int)left) < 0 && errno != EINTR)) {
+        return false;
+    }
+    if (fds[0].revents != 0 && sends) {
+        send_some(p, s);
+    }
+    if (fds[1].revents != 0) {
+        receive_some(&s->output, &p->output);
+    }
+    if (fds[2].revents != 0) {
+        receive_some(&s->error, &p->error);
+    }
+    return true;
+}
+
+/* Until all streams are closed.  False when the deadline passed. */
+static bool pump(struct process *p, struct process_streams *s)
+{
+    if (s->input >= 0 && p->input.size == 0) {
+        close_fd(&s->input);
+    }
+    while (s->input >= 0 || s->output >= 0 || s->error >= 0) {
+        if (!serve_once(p, s, true)) {
             return false;
         }
-        if (poll(fds, 3, left > 60000 ? 60000 : (int)left) < 0 && errno != EINTR) {
+    }
+    return true;
+}
+
+bool process_feed(struct process *p, const void *data, size_t size)
+{
+    const uint8_t *at = data;
+
+    while (size > 0) {
+        ssize_t sent = send(p->streams.input, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent > 0) {
+            at += sent;
+            size -= (size_t)sent;
+        } else if (sent == 0 || (errno != EINTR && errno != EAGAIN) ||
+                   !serve_once(p, &p->streams, false)) {
             return false;
-        }
-        if (fds[0].revents != 0) {
-            send_some(p, s);
-        }
-        if (fds[1].revents != 0) {
-            receive_some(&s->output, &p->output);
-        }
-        if (fds[2].revents != 0) {
-            receive_some(&s->error, &p->error);
         }
     }
     return true;
@@ -193,28 +218,28 @@ static int wait_for(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-enum rk_status process_run(struct process *p, struct errmsg *why)
+void process_end_input(struct process *p)
 {
-    struct streams s;
-    pid_t pid = 0;
-    bool is_done;
-    int rc;
+    close_fd(&p->streams.input);
+}
 
-    buffer_clear(&p->output);
-    buffer_clear(&p->error);
-    rc = start(p, &s, &pid);
-    if (rc != 0) {
-        errmsg_set(why, "start %s: %s", p->argv[0], strerror(rc));
-        return RK_IO;
-    }
-    is_done = pump(p, &s);
+static void close_streams(struct process *p)
+{
+    close_fd(&p->streams.input);
+    close_fd(&p->streams.output);
+    close_fd(&p->streams.error);
+}
+
+enum rk_status process_finish(struct process *p, struct errmsg *why)
+{
+    bool is_done = pump(p, &p->streams);
+
     if (!is_done) {
-        (void)kill(pid, SIGKILL);
+        (void)kill(p->pid, SIGKILL);
     }
-    close_fd(&s.input);
-    close_fd(&s.output);
-    close_fd(&s.error);
-    p->exit_code = wait_for(pid);
+    close_streams(p);
+    p->exit_code = wait_for(p->pid);
+    p->pid = 0;
     if (!is_done) {
         errmsg_set(why, "%s %s: no end in time", p->argv[0], p->argv[1] == NULL ? "" : p->argv[1]);
         return RK_TIMED_OUT;
@@ -222,8 +247,26 @@ enum rk_status process_run(struct process *p, struct errmsg *why)
     return RK_OK;
 }
 
+void process_abandon(struct process *p)
+{
+    if (p->pid != 0) {
+        (void)kill(p->pid, SIGKILL);
+        close_streams(p);
+        (void)wait_for(p->pid);
+        p->pid = 0;
+    }
+}
+
+enum rk_status process_run(struct process *p, struct errmsg *why)
+{
+    enum rk_status status = process_start(p, why);
+
+    return status == RK_OK ? process_finish(p, why) : status;
+}
+
 void process_release(struct process *p)
 {
+    process_abandon(p);
     buffer_release(&p->output);
     buffer_release(&p->error);
 }

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/heap.h"
-#include "cli/copy.h"
 #include "cli/git.h"
 #include "cli/git_refs.h"
 #include "cli/progress.h"
+#include "cli/tracked_refs.h"
 #include "sys/clock.h"
 
 #define GIT_MS (30 * 60 * 1000)
@@ -17,6 +17,7 @@
 struct walk {
     struct ref_compare *compare;
     struct git_refs disk;
+    struct tracked_refs tracked;
     size_t at; /* next ref of the disk */
     uint64_t looks;
     struct progress progress;
@@ -60,12 +61,10 @@ static void tell(struct walk *w, const char *ref, const char *disk, const char *
     c->each(c->context, ref, disk, cluster);
 }
 
-/* A ref that only the disk has; what is the storage's own is no difference. */
+/* A ref that only the disk has; one that the cluster does not decide about is no difference. */
 static void tell_only_on_disk(struct walk *w, const struct git_ref *ref)
 {
-    static const char own[] = COPY_OWN_PREFIX;
-
-    if (strncmp(ref->name, own, sizeof own - 1) != 0) {
+    if (tracked_refs_has(&w->tracked, ref->name)) {
         tell(w, ref->name, ref->oid, NULL);
     }
 }
@@ -112,6 +111,11 @@ enum rk_status ref_compare_run(struct ref_compare *c, struct rk_error *error)
         snprintf(error->message, sizeof error->message, "read %s: %s", c->git_dir, why.text);
         return RK_NOT_FOUND;
     }
+    status = tracked_refs_read(&w.tracked, c->client, c->read.consistency == RK_READ_STALE, error);
+    if (status != RK_OK) {
+        git_refs_release(&w.disk);
+        return status;
+    }
     progress_start(&w.progress, c->path, w.disk.count);
     status = rk_ref_list(c->client, c->path, NULL, &c->read, step, &w, NULL, NULL, error);
     for (; status == RK_OK && w.at < w.disk.count; w.at++) {
@@ -119,5 +123,6 @@ enum rk_status ref_compare_run(struct ref_compare *c, struct rk_error *error)
     }
     progress_end(&w.progress);
     git_refs_release(&w.disk);
+    tracked_refs_release(&w.tracked);
     return status;
 }

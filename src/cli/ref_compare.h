@@ -2,6 +2,7 @@
 /*
  * Every ref whose value on this disk is not the cluster's.
  *
+ * Refs that only the disk has and the cluster does not decide about are none of them.
  * Both sides are in byte order, so one walk finds every difference.  A push may be under way:
  * each difference is looked at once more before it is told.
  */

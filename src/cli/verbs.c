@@ -133,7 +133,7 @@ const struct verb cli_verbs[] = {
       cmd_hook_install },
     { "agent",
       "--storage S --root DIR [--init] [--fetch-url URL] [--workers N] [--rescan D]"
-      " [--listen H:P --token-file F]",
+      " [--listen H:P --token-file F [--listen-cert F --listen-key F]]",
       "Runs beside git on a storage: brings its copies below DIR to what the cluster decided, and\n"
       "tells every node of --endpoints what it holds.\n"
       "  --init                marks DIR as the root of a new storage\n"
@@ -144,6 +144,8 @@ const struct verb cli_verbs[] = {
       "  --patience D          a primary's copy that lacks a decision for so long gets it (25s)\n"
       "  --listen H:P          takes packs of pushes that are to be on replicas before they are\n"
       "                        decided (refkeeper.syncReplicas), from who has the --token-file\n"
+      "  --listen-cert F --listen-key F\n"
+      "                        takes them through TLS only (refkeeper.agentCacert)\n"
       "  --lift-quarantine     goes on after a person looked why copies were lost\n",
       cmd_agent },
     { "drain", "STORAGE [--dry-run] [--wait D] | --watch [--after D]",

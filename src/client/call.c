@@ -320,17 +320,38 @@ static enum rk_status ensure_session(struct call *write)
     return RK_OK;
 }
 
+static enum rk_status prepare(struct call *call)
+{
+    struct rk_client *client = call->client;
+
+    if (client->options->prefers_leader && !client->knows_leader &&
+        client->options->endpoint_count > 1) {
+        move_to_leader(client, call->deadline_ms);
+    }
+    return ensure_session(call);
+}
+
+enum rk_status rk_client_prepare_write(struct rk_client *client, struct rk_error *ret_error)
+{
+    struct rk_error error;
+    struct call call;
+    enum rk_status status;
+
+    call_begin(&call, client, true, 0, NULL, NULL, &error);
+    status = prepare(&call);
+    if (status != RK_OK && ret_error != NULL) {
+        *ret_error = error;
+    }
+    return status;
+}
+
 static enum rk_status run_write(struct call *call, struct rk_reply **ret_reply)
 {
     struct rk_client *client = call->client;
     enum rk_status status;
 
     do {
-        if (client->options->prefers_leader && !client->knows_leader &&
-            client->options->endpoint_count > 1) {
-            move_to_leader(client, call->deadline_ms);
-        }
-        status = ensure_session(call);
+        status = prepare(call);
         if (status != RK_OK) {
             return status;
         }

@@ -188,6 +188,73 @@ def a_renamed_repository_is_noticed():
     p.close()
 
 
+def push_options_are_taken_strictly():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    p.commit()
+    notified = os.path.join(p.directory, "options")
+    hook = os.path.join(p.served, "hooks", "pre-receive")
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION >%s\n" % notified)
+    os.chmod(hook, 0o755)
+    p.push("-o", "refkeeper.reason=hotfix for #7", "-o", "ci.skip", "o", "main", "main:y")
+    out = CLUSTER.cli("history", p.path, "refs/heads/main")
+    check("jane doe (hotfix for #7)" in out, out)
+    with open(notified) as f:
+        check("GIT_PUSH_OPTION_1=ci.skip" in f.read(), "git hands all of them on")
+    before = p.check_equal()
+    p.commit()
+    for option, text in (("refkeeper.wiat=1", "refkeeper.wiat=1 is not known here"),
+                         ("refkeeper.reason=", "1 to 128 bytes"),
+                         ("refkeeper.reason=" + "x" * 129, "1 to 128 bytes"),
+                         ("refkeeper.reason=a\tb", "control characters"),
+                         ("refkeeper.reasons=a", "is not known here"),
+                         ("refkeeper.syncReplicas=-1", "takes a number"),
+                         ("refkeeper.syncReplicas=99", "takes a number"),
+                         ("refkeeper.syncReplicas=1", "agentTokenFile is not set")):
+        out = p.push("-o", option, "o", "main", code=1)
+        check(text in out, "%s: %s" % (option, out))
+    out = p.push("-o", "refkeeper.reason=a", "-o", "refkeeper.reason=b", "o", "main", code=1)
+    check("twice" in out, out)
+    many = [word for i in range(257) for word in ("-o", "x%d" % i)]
+    check("more than 256" in p.push(*many, "o", "main", code=1), "bounded")
+    check(p.check_equal() == before, "nothing was decided")
+    p.push("--atomic", "-o", "refkeeper.reason=" + "x" * 128, "o", "main")
+    p.check_equal()
+    p.close()
+
+
+def post_receive_tells_a_later_push_from_a_disk_that_lies():
+    p = Place(CLUSTER)
+    first = git(p.work, "rev-parse", "HEAD").strip()
+    p.push("o", "main", "main:gone", "main:b")
+    second = p.commit()
+    p.push("o", "main", ":gone")
+    zeros = "0" * 40
+
+    def confirm(*lines):
+        run = subprocess.run([os.path.join(p.served, "hooks", "post-receive")], cwd=p.served,
+                             env={**ENV, "GIT_DIR": "."}, input="".join(lines), text=True,
+                             capture_output=True, timeout=60)
+        return run.returncode, run.stderr
+
+    # What a push sees whose refs another one changed before its post-receive ran.
+    said = confirm("%s %s refs/heads/main\n" % (zeros, first),
+                   "%s %s refs/heads/gone\n" % (zeros, first),
+                   "%s %s refs/heads/b\n" % (zeros, first))
+    check(said == (0, ""), said)
+    with open(os.path.join(p.served, "refs/heads/main"), "w") as f:
+        f.write(first + "\n")
+    code, text = confirm("%s %s refs/heads/main\n" % (first, second),
+                         "%s %s refs/heads/b\n" % (zeros, first))
+    check(code == 4 and "refs/heads/main is not at " + second in text and "1 refs" in text, text)
+    CLUSTER.cli("resolve", p.path, p.served)
+    git(p.served, "pack-refs", "--all")
+    check(confirm("%s %s refs/heads/main\n" % (first, second)) == (0, ""), "packed")
+    p.check_equal()
+    p.close()
+
+
 def pushes_survive_the_death_of_the_leader():
     p = Place(CLUSTER)
     p.push("o", "main")
@@ -228,7 +295,9 @@ def main():
                    a_lock_that_is_let_go_is_waited_for,
                    a_disk_that_refuses_makes_it_take_the_decision_back,
                    two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
-                   a_renamed_repository_is_noticed, pushes_survive_the_death_of_the_leader,
+                   a_renamed_repository_is_noticed, push_options_are_taken_strictly,
+                   post_receive_tells_a_later_push_from_a_disk_that_lies,
+                   pushes_survive_the_death_of_the_leader,
                    without_a_cluster_nothing_is_pushed])
     finally:
         CLUSTER.close()

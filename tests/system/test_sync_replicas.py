@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """refkeeper.syncReplicas: what a push was told is done survives the loss of its primary's disk."""
 import os
+import shutil
 import socket
+import subprocess
 
-from cluster import Cluster, check, run_tests
+from cluster import Cluster, check, free_ports, run_tests
 from served import git
 from storages import Repo, Storage, in_cluster, show, wait_complete
 
@@ -18,6 +20,8 @@ def make(path, names, count=1):
     r.push("main")
     r.wait_complete()
     r.set_sync_replicas(count, TOKEN)
+    for n in names:
+        git(S[n].place(path), "config", "refkeeper.syncWait", "400ms")
     return r
 
 
@@ -72,7 +76,7 @@ def who_lacks_the_token_brings_nothing():
     host, port = S["s2"].agent.split(":")
     with socket.create_connection((host, int(port)), 10) as s:
         hello = s.recv(20)
-        check(hello[:4] == b"RKA1" and len(hello) == 20, hello)
+        check(hello[:4] == b"RKA2" and len(hello) == 20, hello)
         s.sendall(b"\0\0\0\4" + b"x" * 32 + b"head")
         answer = s.recv(4096)
         check(answer[:1] == b"\1" and b"token" in answer, answer)
@@ -88,6 +92,103 @@ def who_lacks_the_token_brings_nothing():
     r.commit()
     out = r.push("main", code=1)
     check("token" in out, out)
+
+
+def what_was_taken_is_synced_with_its_folder_before_the_answer():
+    if shutil.which("strace") is None:
+        return
+    r = make("y/synced.git", ["s1", "s2"])
+    r.commit()
+    trace = os.path.join(CLUSTER.directory, "trace")
+    tracer = subprocess.Popen(["strace", "-f", "-y", "-e", "trace=fsync,sendto,sendmsg,write",
+                               "-e", "signal=none", "-o", trace, "-p", str(S["s2"].process.pid)],
+                              stderr=subprocess.PIPE)
+    tracer.stderr.readline()  # it is attached
+    r.push("main")
+    tracer.send_signal(2)
+    tracer.wait(30)
+    with open(trace) as f:
+        lines = f.read().splitlines()
+    answer = [i for i, line in enumerate(lines) if '"\\0\\0\\0\\0\\0", 5' in line]
+    check(answer, "the answer: " + "\n".join(lines[-40:]))
+    before = [line for line in lines[:answer[0]] if "fsync(" in line]
+    pack = [line for line in before if "/objects/pack/" in line]
+    folder = [line for line in before if "/objects/pack>" in line]
+    check(len(pack) >= 2 and folder, "pack, index and folder: " + "\n".join(before))
+
+
+def packs_may_travel_through_tls():
+    certs = os.path.join(CLUSTER.directory, "certs")
+    tool = os.path.join(os.environ.get("RK_SRCDIR", "."), "scripts", "make-certs")
+    subprocess.run([tool, certs, "s4"], check=True, capture_output=True)
+    base = os.path.join(certs, "s4")
+    port, = free_ports(1)
+    S["s4"] = Storage(CLUSTER, "s4", ("--listen", "0.0.0.0:%d" % port, "--token-file", TOKEN,
+                                      "--listen-cert", base + ".crt", "--listen-key",
+                                      base + ".key"))
+    S["s4"].agent = "127.0.0.1:%d" % port
+    S["s4"].start()
+    r = make("y/tls.git", ["s1", "s4"])
+    primary = S["s1"].place(r.path)
+    r.commit()
+    out = r.push("main", code=1)
+    check("no agent of this version answers" in out and "without TLS" in out, out)
+    git(primary, "config", "refkeeper.agentCacert", os.path.join(certs, "ca.crt"))
+    with open(os.path.join(r.work, "large"), "wb") as f:
+        f.write(os.urandom(3 * 1024 * 1024))
+    git(r.work, "add", "large")
+    oid = r.commit()
+    r.push("main", "main:more")
+    git(S["s4"].place(r.path), "rev-list", "--objects", "--quiet", oid)
+    r.wait_complete()
+    r.check_equal()
+    # Another authority, another host, no TLS on the other side.
+    other = os.path.join(CLUSTER.directory, "other-certs")
+    subprocess.run([tool, other, "s4"], check=True, capture_output=True)
+    r.commit()
+    git(primary, "config", "refkeeper.agentCacert", os.path.join(other, "ca.crt"))
+    check("TLS handshake" in r.push("main", code=1), "another authority")
+    git(primary, "config", "refkeeper.agentCacert", os.path.join(certs, "ca.crt"))
+    address = S["s4"].agent
+    git(primary, "config", "refkeeper.agents", "s4=127.0.0.2:" + address.split(":")[1])
+    check("TLS handshake" in r.push("main", code=1), "another host")
+    git(primary, "config", "refkeeper.agents", "s4=" + S["s2"].agent)
+    check("TLS handshake" in r.push("main", code=1), "an agent without TLS")
+    git(primary, "config", "refkeeper.agents", "s4=" + address)
+    r.push("main")
+    r.wait_complete()
+    r.check_equal()
+
+
+def a_pusher_may_ask_for_more_replicas():
+    r = make("y/more.git", ["s1", "s2", "s3"], count=0)
+    git(S["s1"].place(r.path), "config", "receive.advertisePushOptions", "true")
+    r.commit()
+    S["s2"].stop()
+    out = r.push("-o", "refkeeper.syncReplicas=2", "main", code=1)
+    check("1 of the 2 replicas" in out, out)
+    oid = r.commit()
+    r.push("-o", "refkeeper.syncReplicas=1", "main")
+    git(S["s3"].place(r.path), "cat-file", "-e", oid)
+    S["s2"].start(init=False)
+    r.wait_complete()
+    r.check_equal()
+
+
+def refs_that_the_filter_leaves_to_git_need_no_replica():
+    r = make("y/filter.git", ["s1", "s2"])
+    CLUSTER.cli("filter", "set", "ignore:refs/changes/")
+    S["s2"].stop()
+    r.commit()
+    r.push("main:refs/changes/01/1/1")
+    out = r.push("main", "main:refs/changes/01/1/2", code=1)
+    check("0 of the 1 replicas" in out, out)
+    S["s2"].start(init=False)
+    r.push("main")
+    r.wait_complete()
+    check("refs/changes/01/1/1" in S["s1"].refs(r.path), "on the primary")
+    check("refs/changes/01/1/1" not in S["s2"].refs(r.path), "and nowhere else")
+    CLUSTER.cli("filter", "set", "--clear")
 
 
 def an_acknowledged_push_survives_the_loss_of_its_primary():
@@ -123,6 +224,9 @@ def main():
         run_tests([a_push_is_on_its_replica_before_it_is_decided,
                    a_replica_that_is_away_makes_the_push_fail_whole,
                    one_of_two_replicas_is_enough_for_one, who_lacks_the_token_brings_nothing,
+                   what_was_taken_is_synced_with_its_folder_before_the_answer,
+                   packs_may_travel_through_tls, a_pusher_may_ask_for_more_replicas,
+                   refs_that_the_filter_leaves_to_git_need_no_replica,
                    an_acknowledged_push_survives_the_loss_of_its_primary])
     finally:
         for s in S.values():
