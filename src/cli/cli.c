@@ -143,18 +143,21 @@ static void print_json_error(const struct rk_error *e)
 }
 
 /* What the person can do about it, beyond the message. */
-static const char *advice(const struct rk_error *e)
+static const char *advice(const struct cli *cli, const struct rk_error *e)
 {
+    bool has_stale = cli->verb != NULL && strstr(cli->verb->usage, "--stale") != NULL;
+
     switch (e->status) {
     case RK_UNREACHABLE:
         return "\n  is refkeeperd running there? name its addresses with --endpoints or "
                "REFKEEPER_ENDPOINTS";
     case RK_NOLEADER:
-        return "\n  the cluster has no leader: see `refkeeper status --cluster`; reads of one "
-               "node's copy still work with --stale";
     case RK_TIMED_OUT:
-        return "\n  perhaps it has no leader: see `refkeeper status --cluster`; reads of one "
-               "node's copy still work with --stale";
+        return has_stale ? "\n  has the cluster a leader? see `refkeeper status --cluster`; this "
+                           "node's copy can be read with --stale"
+                         : "\n  has the cluster a leader? see `refkeeper status --cluster`";
+    case RK_CLOSED:
+        return cli->ca_file == NULL ? "\n  if it speaks TLS, name its authority with --cacert" : "";
     case RK_NOAUTH:
         return "\n  give REFKEEPER_USER and REFKEEPER_PASSWORD";
     default:
@@ -174,7 +177,7 @@ int cli_fail(struct cli *cli, const struct rk_error *error)
 
         fprintf(stderr, "refkeeper%s%s: %s%s%s%s%s\n", name == NULL ? "" : " ",
                 name == NULL ? "" : name, error->message, is_elsewhere ? " (" : "",
-                is_elsewhere ? error->endpoint : "", is_elsewhere ? ")" : "", advice(error));
+                is_elsewhere ? error->endpoint : "", is_elsewhere ? ")" : "", advice(cli, error));
     }
     return rk_status_exit_code(error->status);
 }

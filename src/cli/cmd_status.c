@@ -17,6 +17,18 @@ static const char *first_of(const struct rk_reply *map, const char *one, const c
     return rk_reply_get(map, one) != NULL ? one : two;
 }
 
+/* A node that answers is not always one that serves. */
+static const char *state_of(const struct rk_reply *map)
+{
+    if (rk_reply_get_number(map, "is_removed") != 0) {
+        return "removed";
+    }
+    if (strcmp(rk_reply_get_text(map, "state_check"), "equal") != 0) {
+        return rk_reply_get_text(map, "state_check");
+    }
+    return rk_reply_get_number(map, "is_ready") != 0 ? "ok" : "not ready";
+}
+
 /* One row.  Returns the exit code of asking. */
 static int print_node(struct cli *cli, struct output *o, const char *endpoint)
 {
@@ -39,7 +51,7 @@ static int print_node(struct cli *cli, struct output *o, const char *endpoint)
         output_reply(o, rk_reply_get(map, first_of(map, "commit_index", "commit")));
         output_reply(o, rk_reply_get(map, first_of(map, "applied_index", "applied")));
         output_reply(o, rk_reply_get(map, "refs"));
-        output_text(o, "ok");
+        output_text(o, state_of(map));
     }
     output_end_row(o);
     rk_reply_free(map);

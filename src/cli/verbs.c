@@ -123,6 +123,10 @@ const struct verb cli_verbs[] = {
     { "hook post-receive", "",
       "Looks whether a finished push is on disk: hooks/post-receive.  [githooks(5)]\n",
       cmd_hook_post_receive },
+    { "hook daemon-access", "SERVICE DIR ...",
+      "Says whether git daemon may serve a repository: its --access-hook.  Fetches where the copy\n"
+      "is in sync, pushes at the primary.\n",
+      cmd_hook_daemon_access },
     { "hook install",
       "GIT_DIR --repo PATH --storage S --endpoints H:P,... [--no-id] [--keep-hooks]",
       "Puts a repository on this machine under the cluster's decision: writes the hooks\n"
@@ -176,10 +180,6 @@ const struct verb cli_verbs[] = {
       "  --dry-run             only says what would change\n"
       "  --yes-lose-data       even though a storage that lives holds everything\n",
       cmd_force_authoritative },
-    { "hook daemon-access", "SERVICE DIR ...",
-      "Says whether git daemon may serve a repository: its --access-hook.  Fetches where the copy\n"
-      "is in sync, pushes at the primary.\n",
-      cmd_hook_daemon_access },
     { "haproxy-sync", "--maps DIR [--socket PATH] [--refresh D] [--once]",
       "Keeps the maps of conf/haproxy/ current: their files, and over its runtime socket a\n"
       "haproxy that runs.\n"

@@ -2,8 +2,10 @@
 #include "client/tls.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -32,9 +34,22 @@ static const char *reason(void)
     return text == NULL ? "unknown TLS error" : text;
 }
 
+/* OpenSSL has no words for a file that is not there. */
+static bool can_read(const char *path, struct errmsg *why)
+{
+    if (path == NULL || access(path, R_OK) == 0) {
+        return true;
+    }
+    errmsg_set(why, "%s: %s", path, strerror(errno));
+    return false;
+}
+
 static enum rk_status load(SSL_CTX *ctx, const struct rk_options *o, struct errmsg *why)
 {
     ERR_clear_error();
+    if (!can_read(o->ca_file, why) || !can_read(o->cert_file, why) || !can_read(o->key_file, why)) {
+        return RK_CONFIG;
+    }
     if (o->ca_file == NULL ? SSL_CTX_set_default_verify_paths(ctx) != 1
                            : SSL_CTX_load_verify_locations(ctx, o->ca_file, NULL) != 1) {
         errmsg_set(why, "load authorities from %s: %s",

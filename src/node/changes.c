@@ -69,7 +69,9 @@ static struct change_outcome put_member(struct membership *to, const struct memb
     for (unsigned i = 0; i < to->count; i++) {
         if (strcmp(to->members[i].peer_address, member->peer_address) == 0 &&
             (to->members[i].flags & MEMBER_LEAVING) == 0) {
-            return over(RK_EXISTS, "another member has this peer address");
+            return over(RK_EXISTS, strcmp(to->members[i].name, member->name) == 0
+                                       ? "it is a member already"
+                                       : "another member has this peer address");
         }
     }
     switch (membership_add(to, member)) {

@@ -109,6 +109,8 @@ static void show_status(const struct request_context *c, const struct request *r
     sink_field(s, "role");
     sink_c_text(s, raft_role_name(status.raft.role));
     put_leader(members, status.raft.leader, s);
+    sink_field(s, "version");
+    sink_c_text(s, PACKAGE_VERSION);
     sink_field(s, "is_ready");
     sink_bool(s, status.is_ready);
     sink_field(s, "is_removed");

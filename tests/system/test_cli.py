@@ -182,6 +182,10 @@ def usage_and_reach():
     wants(0, "status", endpoints="127.0.0.1:1," + CLUSTER.endpoints)
     env = {"REFKEEPER_OUTPUT": "json"}
     check("refkeeper" in json.loads(wants(0, "version", env=env)[0]), "environment")
+    version = as_json("version", "--node")
+    check(version["node"] == version["refkeeper"], str(version))
+    _, err = wants(2, "--cacert", "/nowhere", "status")
+    check("/nowhere: No such file" in err, err)
     for shell in ("bash", "zsh", "fish"):
         check("refkeeper" in wants(0, "completion", shell)[0], shell)
 
