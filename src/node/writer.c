@@ -306,8 +306,15 @@ static void finish_order(struct writer *w, struct writer_report *done)
     tell_loop(w, done);
 }
 
-/* What makes space does not wait for it. */
-static void carry_out_compactions(struct writer *w)
+/* What makes space does not wait for it, nor do term and vote: their slots have their space.
+ * They overtake entries of earlier terms, as if those had come later. */
+static bool waits_for_space(const struct order *o)
+{
+    return o->type != ORDER_COMPACT && o->type != ORDER_RELEASE_RESERVE &&
+           o->type != ORDER_SAVE_STATE;
+}
+
+static void overtake(struct writer *w)
 {
     struct order **next = &w->pending.first;
 
@@ -315,7 +322,7 @@ static void carry_out_compactions(struct writer *w)
         struct order *o = *next;
         struct writer_report done = { 0 };
 
-        if (o->type != ORDER_COMPACT && o->type != ORDER_RELEASE_RESERVE) {
+        if (waits_for_space(o)) {
             next = &o->next;
             continue;
         }
@@ -329,6 +336,23 @@ static void carry_out_compactions(struct writer *w)
     }
 }
 
+/* An installation without space is tried again, with the reserve. */
+static void carry_out_first(struct writer *w, struct writer_report *done)
+{
+    if (w->pending.first->type == ORDER_APPEND) {
+        done->failed = carry_out_appends(w, done, &done->why);
+        return;
+    }
+    done->failed = carry_out_one(w, w->pending.first, done, &done->why);
+    if (done->failed == RK_NOSPACE) {
+        done->failed = RK_OK;
+        w->is_full = true;
+        storage_release_reserve(w->storage, clock_monotonic_ms());
+        return;
+    }
+    drop_first(w);
+}
+
 /* After a failure nothing more is carried out: what is on disk is what was reported. */
 static void carry_out(struct writer *w)
 {
@@ -340,16 +364,11 @@ static void carry_out(struct writer *w)
             drop_first(w);
             continue;
         }
-        if (w->pending.first->type == ORDER_APPEND) {
-            done.failed = carry_out_appends(w, &done, &done.why);
-        } else {
-            done.failed = carry_out_one(w, w->pending.first, &done, &done.why);
-            drop_first(w);
-        }
+        carry_out_first(w, &done);
         finish_order(w, &done);
     }
     if (w->is_full) {
-        carry_out_compactions(w);
+        overtake(w);
     }
 }
 

@@ -5,8 +5,9 @@
  * The loop queues orders during a turn and hands them over at its end; the thread carries
  * them out in order and syncs once for all appends that lie together (group commit).  What
  * became durable comes back through an eventfd as one report.  A failed write or sync ends
- * the thread's work for good: the report carries it and the node stops with 74.  Entries that
- * find no space wait, and all behind them, until there is some; only compactions pass them.
+ * the thread's work for good: the report carries it and the node stops with 74.  Entries and
+ * installations that find no space wait, and all behind them, until there is some; only term and
+ * vote, which need none, and compactions, which make some, pass them.
  */
 #ifndef NODE_WRITER_H
 #define NODE_WRITER_H
