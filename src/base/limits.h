@@ -94,6 +94,7 @@
 #define RESERVE_RELEASED_MS 10000               /* compaction may use it so long */
 #define LOG_AHEAD_BYTES_MIN (4 * MIB)           /* allocated behind the log's end; fewer that
                                                    cannot be had = the node is short of space */
+#define LOG_AHEAD_ENTRIES_MIN 16384             /* likewise, of index records */
 #define SHORT_SNAPSHOT_INTERVAL_MS 5000         /* short of space: a snapshot to cut the log */
 #define APPEND_RETRY_MS 100                     /* no space for an entry: tried again */
 

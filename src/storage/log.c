@@ -105,19 +105,7 @@ static int allocate_until(struct storage *s, fs_handle file, uint64_t end, uint6
     return error;
 }
 
-enum rk_status log_allocate_ahead(struct storage *s, uint64_t bytes, struct errmsg *why)
-{
-    int error = allocate_until(s, s->files->log, s->tail.end + bytes, LOG_ALLOCATE_BYTES,
-                               &s->log_allocated);
-
-    if (error == 0 || storage_error(error, why, "allocate space for", LOG_NAME) == RK_NOSPACE) {
-        return error == 0 ? RK_OK : RK_NOSPACE;
-    }
-    return storage_fail(s, error, why, "allocate space for", LOG_NAME);
-}
-
-static enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count,
-                                   struct errmsg *why)
+enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count, struct errmsg *why)
 {
     uint64_t records = s->tail.index - s->base.index + count;
     const char *name = LOG_NAME;
@@ -190,6 +178,7 @@ enum rk_status storage_append(struct storage *s, struct slice bytes,
     log_check_records(s, bytes, records, count);
     status = log_allocate(s, bytes.size, count, why);
     if (status != RK_OK) {
+        reserve_note_refused(s, bytes.size, count);
         return status;
     }
     error = s->fs->ops->write(s->fs, s->files->log, s->tail.end, bytes.data, bytes.size);

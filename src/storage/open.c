@@ -309,19 +309,27 @@ enum rk_status storage_open(const struct storage_options *options, struct storag
     return status;
 }
 
-/* Gives allocated space back and makes everything a witness; a failure costs only that. */
-static void close_cleanly(struct storage *s)
+/* Others may have it, unless the next start could not get it again. */
+static int give_space_back(struct storage *s)
 {
     const struct fs_ops *ops = s->fs->ops;
     uint64_t index_bytes = (s->tail.index - s->base.index) * INDEX_RECORD_BYTES;
+    int error;
 
-    if (storage_sync(s, NULL) != RK_OK) {
-        return;
+    if (storage_is_short_of_space(s)) {
+        return 0;
     }
-    if (ops->truncate(s->fs, s->files->index, index_bytes) != 0 ||
-        ops->datasync(s->fs, s->files->index) != 0 ||
-        ops->truncate(s->fs, s->files->log, s->tail.end) != 0 ||
-        ops->datasync(s->fs, s->files->log) != 0) {
+    error = ops->truncate(s->fs, s->files->index, index_bytes);
+    return error == 0 ? ops->truncate(s->fs, s->files->log, s->tail.end) : error;
+}
+
+/* Makes everything a witness; a failure costs only that. */
+static void close_cleanly(struct storage *s)
+{
+    const struct fs_ops *ops = s->fs->ops;
+
+    if (storage_sync(s, NULL) != RK_OK || give_space_back(s) != 0 ||
+        ops->datasync(s->fs, s->files->index) != 0 || ops->datasync(s->fs, s->files->log) != 0) {
         return;
     }
     s->record.checkpoint = (struct checkpoint){ s->tail.index, s->tail.term, s->tail.hash };

@@ -104,9 +104,12 @@ static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
     return RK_OK;
 }
 
-/* The index counts only when its first record is that of this log's first entry. */
+/* The index counts only when it begins with the record of this log's first entry, or, should that
+ * one have rotted, goes on with that of the second. */
 static enum rk_status judge_index(struct recovery *r, struct errmsg *why)
 {
+    raft_index first = r->s->base.index + 1;
+    const uint8_t *second = r->found + INDEX_RECORD_BYTES;
     size_t count = 0;
     enum rk_status status = read_index_chunk(r, 0, &count, why);
 
@@ -114,8 +117,10 @@ static enum rk_status judge_index(struct recovery *r, struct errmsg *why)
         return status;
     }
     r->witness = r->checkpoint.index;
-    r->index_belongs = count > 0 && get_be64(r->found) == r->s->base.index + 1 &&
-                       get_be64(r->found + 8) == 0;
+    r->index_belongs = (count > 0 && get_be64(r->found) == first && get_be64(r->found + 8) == 0) ||
+                       (count > 1 && get_be64(second) == first + 1 &&
+                        get_be64(second + 8) >= ENTRY_HEADER_BYTES &&
+                        get_be64(second + 8) <= ENTRY_BYTES_MAX);
     return r->index_belongs ? find_witness(r, why) : RK_OK;
 }
 
@@ -286,38 +291,77 @@ static enum rk_status measure_tail(const struct recovery *r, uint64_t *ret_bytes
     return RK_OK;
 }
 
-/* Both files end with the last good entry, durably, before anything is appended: bytes left
- * behind it could one day look like its successor. */
+/* False also when it cannot be read. */
+static bool is_zero_from(const struct recovery *r, fs_handle file, uint64_t offset, uint64_t end)
+{
+    const struct storage *s = r->s;
+    size_t got = 1;
+
+    while (offset < end && got > 0) {
+        if (s->fs->ops->read(s->fs, file, offset, r->found, INDEX_CHUNK_BYTES, &got) != 0 ||
+            (got > 0 && !is_zero(r->found, got))) {
+            return false;
+        }
+        offset += got;
+    }
+    return true;
+}
+
+static bool has_plenty(const struct storage *s)
+{
+    uint64_t free_bytes = 0;
+
+    return s->fs->ops->free_bytes(s->fs, s->dir, &free_bytes) != 0 ||
+           free_bytes >= 4 * LOG_ALLOCATE_BYTES;
+}
+
+/* Ends a file at `end`, but for `ahead` bytes of space taken ahead when the disk is about to be
+ * full: they could not be had again.  After a power cut they may be a hole: they are taken anew. */
+static int end_file(const struct recovery *r, fs_handle file, uint64_t end, uint64_t ahead,
+                    uint64_t *bytes)
+{
+    const struct fs_ops *ops = r->s->fs->ops;
+    uint64_t kept = *bytes < end + ahead ? *bytes : end + ahead;
+    uint64_t had = *bytes;
+
+    if (kept <= end || r->is_damaged || has_plenty(r->s) || !is_zero_from(r, file, end, kept) ||
+        ops->allocate(r->s->fs, file, end, kept - end) != 0) {
+        kept = end;
+    }
+    *bytes = kept;
+    return kept == had ? 0 : ops->truncate(r->s->fs, file, kept);
+}
+
+/* Behind the last good entry both files hold nothing but zeros, durably, before anything is
+ * appended: bytes left there could one day look like its successor. */
 static enum rk_status cut_tail(struct recovery *r, struct errmsg *why)
 {
     struct storage *s = r->s;
     const struct fs_ops *ops = s->fs->ops;
     uint64_t index_bytes = (s->tail.index - s->base.index) * INDEX_RECORD_BYTES;
-    int error = 0;
+    uint64_t log_bytes = r->log_bytes;
+    int error;
 
     if (s->is_read_only) {
         return RK_OK;
     }
-    if (r->index_bytes != index_bytes) {
-        error = ops->truncate(s->fs, s->files->index, index_bytes);
-    }
+    error = end_file(r, s->files->index, index_bytes, LOG_AHEAD_ENTRIES_MIN * INDEX_RECORD_BYTES,
+                     &r->index_bytes);
     if (error == 0) {
         error = ops->datasync(s->fs, s->files->index);
     }
     if (error != 0) {
         return storage_error(error, why, "truncate", INDEX_NAME);
     }
-    if (r->log_bytes != s->tail.end) {
-        error = ops->truncate(s->fs, s->files->log, s->tail.end);
-        if (error == 0) {
-            error = ops->datasync(s->fs, s->files->log);
-        }
+    error = end_file(r, s->files->log, s->tail.end, LOG_AHEAD_BYTES_MIN, &r->log_bytes);
+    if (error == 0 && r->log_bytes != log_bytes) {
+        error = ops->datasync(s->fs, s->files->log);
     }
     if (error != 0) {
         return storage_error(error, why, "truncate", LOG_NAME);
     }
-    s->log_allocated = s->tail.end;
-    s->index_allocated = index_bytes;
+    s->log_allocated = r->log_bytes;
+    s->index_allocated = r->index_bytes;
     return RK_OK;
 }
 
@@ -408,6 +452,8 @@ static enum rk_status open_index(struct recovery *r, struct errmsg *why)
  * Writes once more what no record vouches for.  When a sync fails the kernel takes the pages for
  * written, and no later sync writes them: the process that died of it left bytes that can be
  * read, but would not outlive a power cut.  Where they cannot be read the scan will say so.
+ * Space taken ahead reads as zeros whether they were written or not, so zeros are passed over;
+ * the last piece is not: writing it makes the size durable as well.
  */
 static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why)
 {
@@ -425,7 +471,9 @@ static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why
     while (error == 0 &&
            ops->read(s->fs, s->files->log, offset, bytes, LOG_REWRITE_BYTES, &got) == 0 &&
            got > 0) {
-        error = ops->write(s->fs, s->files->log, offset, bytes, got);
+        if (offset + got >= r->log_bytes || !is_zero(bytes, got)) {
+            error = ops->write(s->fs, s->files->log, offset, bytes, got);
+        }
         offset += got;
     }
     heap_free(bytes);

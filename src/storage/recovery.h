@@ -6,7 +6,7 @@
 #include "storage/storage_internal.h"
 
 #define INDEX_CHUNK_RECORDS 4096
-#define LOG_REWRITE_BYTES (1 * MIB)
+#define LOG_REWRITE_BYTES (64 * KIB)
 #define INDEX_CHUNK_BYTES (INDEX_CHUNK_RECORDS * INDEX_RECORD_BYTES)
 
 struct recovery {

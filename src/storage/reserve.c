@@ -132,10 +132,40 @@ bool reserve_give_back(struct storage *s)
 
 /* ---- Off the reply path ---- */
 
+/* Entries may be small: then it is their records that need space first. */
+static bool has_space_ahead(const struct storage *s)
+{
+    uint64_t records = s->tail.index - s->base.index + LOG_AHEAD_ENTRIES_MIN;
+
+    return !s->can_allocate || (s->log_allocated >= s->tail.end + LOG_AHEAD_BYTES_MIN &&
+                                s->index_allocated >= records * INDEX_RECORD_BYTES);
+}
+
 bool reserve_is_due(const struct storage *s)
 {
-    return atomic_load(&s->is_short) || s->reserve.held_bytes == 0 ||
-           (s->can_allocate && s->log_allocated < s->tail.end + LOG_AHEAD_BYTES_MIN);
+    return atomic_load(&s->is_short) || s->reserve.held_bytes == 0 || !has_space_ahead(s);
+}
+
+void reserve_note_refused(struct storage *s, uint64_t bytes, size_t count)
+{
+    s->reserve.refused_bytes = bytes;
+    s->reserve.refused_count = count;
+    atomic_store(&s->is_short, true);
+}
+
+static enum rk_status allocate_ahead(struct storage *s, struct errmsg *why)
+{
+    struct reserve *r = &s->reserve;
+    uint64_t bytes = r->refused_bytes > LOG_AHEAD_BYTES_MIN ? r->refused_bytes
+                                                            : LOG_AHEAD_BYTES_MIN;
+    size_t count = r->refused_count > LOG_AHEAD_ENTRIES_MIN ? r->refused_count
+                                                            : LOG_AHEAD_ENTRIES_MIN;
+    enum rk_status status = log_allocate(s, bytes, count, why);
+
+    if (status == RK_OK) {
+        r->refused_bytes = r->refused_count = 0;
+    }
+    return status;
 }
 
 enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why)
@@ -151,7 +181,7 @@ enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *wh
     if (!reserve_is_due(s) && r->is_measured) {
         return RK_OK;
     }
-    status = log_allocate_ahead(s, LOG_AHEAD_BYTES_MIN, why);
+    status = allocate_ahead(s, why);
     has_reserve = reserve_hold(s, now_ms);
     atomic_store(&s->is_short, status == RK_NOSPACE || !has_reserve);
     return status == RK_NOSPACE ? RK_OK : status;

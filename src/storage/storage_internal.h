@@ -139,7 +139,9 @@ struct state_record {
 struct reserve {
     fs_handle file; /* -1 = not open */
     uint64_t held_bytes, wanted_bytes;
-    bool is_measured; /* wanted_bytes is that of the present files */
+    bool is_measured;       /* wanted_bytes is that of the present files */
+    uint64_t refused_bytes; /* of the append that found no space last; it waits for them */
+    size_t refused_count;
     time_ms checked_ms;
     time_ms released_until_ms;
 };
@@ -246,11 +248,15 @@ void repair_drop_aside(struct storage *s);
 bool reserve_give_back(struct storage *s);
 bool reserve_is_due(const struct storage *s);
 enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why);
+/* There was no space for an append: the node is short until there would be. */
+void reserve_note_refused(struct storage *s, uint64_t bytes, size_t count);
 
 /* ---- log.c ---- */
 
-/* Space for `bytes` behind the log's end.  Errors: NOSPACE, IO (latched). */
-enum rk_status log_allocate_ahead(struct storage *s, uint64_t bytes, struct errmsg *why);
+/* Space for `count` entries of `log_bytes` behind the log's end, and for their records.
+ * Errors: NOSPACE, IO (latched). */
+enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count,
+                            struct errmsg *why);
 
 /* Starts anew from files in `s->files` whose entries end at s->tail, all durable. */
 void log_publish(struct storage *s);

@@ -113,6 +113,7 @@ static int faulty_write(struct fs *fs, fs_handle file, uint64_t offset, const vo
         size = size / 2;
     }
     result = f->inner->ops->write(f->inner, file, offset, data, size);
+    f->written_bytes += size;
     return fate == FATE_DO ? result : error;
 }
 

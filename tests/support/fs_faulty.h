@@ -32,6 +32,7 @@ struct fs_faulty {
     struct fs *inner;
     struct fs_fault fault;
     uint64_t calls;
+    uint64_t written_bytes;
     bool is_stopped;
     bool has_fired;
     const char *call;         /* which one it hit */

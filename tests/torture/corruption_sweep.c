@@ -413,14 +413,13 @@ static void record_at(const struct image *image, size_t k, size_t *ret_offset, s
     *ret_size = get_be32(record + 16);
 }
 
-/* The witness and what it witnesses: both bad is damage still, above all at the end.  Not the first
- * record, by which the index is known to belong to the log: docs/DISK_FORMAT.md, what stays
- * exposed. */
+/* The witness and what it witnesses: both bad is damage still, at the end, and at the beginning, by
+ * which the index is known to belong to the log. */
 static void sweep_pairs(struct image *image, const char *how, size_t stride)
 {
     struct tally tally = { 0 };
 
-    for (size_t k = 1; k < image->files[1].size / 20; k++) {
+    for (size_t k = 0; k < image->files[1].size / 20; k++) {
         size_t offset;
         size_t size;
 

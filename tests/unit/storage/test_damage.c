@@ -458,6 +458,21 @@ static void what_a_failed_sync_left_is_written_before_it_is_believed(void **stat
     assert_int_equal(case_count_entries(t, 1), 5);
 }
 
+/* Nobody has written the space that was taken ahead. */
+static void zeros_behind_the_log_are_not_written_again(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 3, 20));
+    assert_true(case_file_bytes(t, LOG) >= 16 * MIB);
+    case_kill(t, FS_CRASH_PROCESS);
+    case_faulty(t)->written_bytes = 0;
+    OK(store_open(t));
+    assert_int_equal(t->recovered.log_last_index, 3);
+    assert_true(case_faulty(t)->written_bytes < 256 * KIB);
+}
+
 static void a_full_disk_refuses_appends_and_heals(void **state)
 {
     struct store *t = *state;
@@ -506,6 +521,7 @@ int main(void)
         CASE_MEMORY(reading_only_changes_nothing),
         CASE_MEMORY(a_failed_sync_is_not_believed_when_the_next_one_works),
         CASE_MEMORY(what_a_failed_sync_left_is_written_before_it_is_believed),
+        CASE_MEMORY(zeros_behind_the_log_are_not_written_again),
         CASE_MEMORY(a_full_disk_refuses_appends_and_heals),
     };
 

@@ -57,6 +57,44 @@ static void with_little_allocated_behind_the_log_it_is_short(void **state)
     assert_int_equal(store_append(t, 1, 8, 1 * MIB), RK_NOSPACE);
 }
 
+/* Small entries use up the space for their records first. */
+static void with_little_allocated_behind_the_index_it_is_short(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(storage_tick(t->s, 10000, &t->why));
+    set_space(t, 64 * KIB);
+    OK(store_append_sync(t, 1, 40000, 0));
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    OK(store_append_sync(t, 1, 8000, 0));
+    assert_int_equal(store_append(t, 1, 16000, 0), RK_NOSPACE);
+    set_space(t, 100 * MIB);
+    OK(storage_tick(t->s, 14000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+}
+
+/* More than what is kept allocated for it: nobody else may take that for plenty. */
+static void an_append_that_was_refused_makes_it_short(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 11, 1 * MIB));
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    set_space(t, 0);
+    assert_int_equal(store_append(t, 1, 6, 1 * MIB), RK_NOSPACE);
+    assert_true(storage_is_short_of_space(t->s));
+    OK(storage_tick(t->s, 12000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    set_space(t, 100 * MIB);
+    OK(storage_tick(t->s, 14000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    OK(store_append_sync(t, 1, 6, 1 * MIB));
+}
+
 /* 15 MiB of log, of which a snapshot covers all but little, and no space at all. */
 static void the_reserve_is_enough_to_compact_with(void **state)
 {
@@ -100,6 +138,31 @@ static void a_restart_on_a_full_disk_works(void **state)
     assert_int_equal(case_file_bytes(t, RESERVE), 0);
 }
 
+/* Others would take it in between. */
+static void a_restart_on_a_full_disk_keeps_the_space_taken_ahead(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 20));
+    set_space(t, 0);
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    case_kill(t, FS_CRASH_PROCESS);
+    for (unsigned i = 0; i < 3; i++) {
+        OK(store_open(t));
+        set_space(t, 0);
+        OK(store_append_sync(t, 1, 1, 1 * MIB));
+        OK(storage_tick(t->s, 20000, &t->why));
+        store_close(t);
+        set_space(t, 0);
+    }
+    set_space(t, 100 * MIB);
+    OK(store_open(t));
+    assert_int_equal(case_count_entries(t, 1), 13);
+    assert_true(case_file_bytes(t, LOG) < 4 * MIB); /* and else it is given back */
+}
+
 static void where_nothing_can_be_allocated_free_space_decides(void **state)
 {
     struct store *t = *state;
@@ -120,8 +183,11 @@ int main(void)
         CASE_MEMORY(a_reserve_is_held_for_a_snapshot_and_a_compacted_log),
         CASE_MEMORY(without_room_for_the_reserve_it_is_short_until_there_is),
         CASE_MEMORY(with_little_allocated_behind_the_log_it_is_short),
+        CASE_MEMORY(with_little_allocated_behind_the_index_it_is_short),
+        CASE_MEMORY(an_append_that_was_refused_makes_it_short),
         CASE_MEMORY(the_reserve_is_enough_to_compact_with),
         CASE_MEMORY(a_restart_on_a_full_disk_works),
+        CASE_MEMORY(a_restart_on_a_full_disk_keeps_the_space_taken_ahead),
         CASE_MEMORY(where_nothing_can_be_allocated_free_space_decides),
     };
 
