@@ -5,12 +5,16 @@
     EIO      each write to the block device fails from some moment on: what a node acknowledges
              after that would be a lie. It ends with exit code 74; the disk healed and mounted
              again, everything acknowledged is there
-    ENOSPC   a small tmpfs fills up: updates are refused, or the node ends; nothing acknowledged is
-             lost; once there is space, updates go on
+    ENOSPC   a small tmpfs fills up, by the node's own files or by those of others: no node ends;
+             updates are refused with NOSPACE only when a majority lacks space, reads go on, a node
+             starts and votes on a full disk; once there is space, updates go on by themselves, and
+             nothing acknowledged is lost
 """
 import os
 import subprocess
 import tempfile
+import threading
+import time
 
 from cluster import Cluster, check, wait_until
 from disk import Disk
@@ -18,6 +22,8 @@ from torture import REPO, Skip, Writer, check_refs, list_refs, own_mounts, run
 
 OPTIONS = ("--insecure-peer", "--election-timeout", "500ms", "--heartbeat-interval", "50ms")
 IO_ERROR = 74
+COMPACTS_S = 30  # a snapshot every 5 s, the reserve taken back 10 s after it; the rest is slack
+HEALS_S = 13  # the reserve is given away for 10 s and looked after every second; the rest is slack
 WRITERS = 4
 
 
@@ -35,8 +41,8 @@ def begin(cluster):
     connection.close()
 
 
-def start_writers(node):
-    writers = [Writer(node, i) for i in range(WRITERS)]
+def start_writers(node, first=0):
+    writers = [Writer(node, first + i) for i in range(WRITERS)]
     for w in writers:
         w.start()
     return writers
@@ -140,17 +146,69 @@ def refusals(writers):
     return total
 
 
-def is_full(node, writers):
-    return not node.is_alive() or refusals(writers).get("NOSPACE", 0) > 100
+class Greedy(threading.Thread):
+    """Another program on the same disk: it takes whatever is free, until it is stopped."""
+
+    def __init__(self, disk):
+        super().__init__(daemon=True)
+        self.path = os.path.join(disk.path, "greedy")
+        self.is_stopping = threading.Event()
+
+    def run(self):
+        with open(self.path, "wb", buffering=0) as f:
+            piece = bytes(1 << 20)
+            while not self.is_stopping.is_set():
+                try:
+                    f.write(piece)
+                except OSError:  # a part of it may have been written
+                    piece = bytes(4096)
+                    self.is_stopping.wait(0.002)
+
+    def let_go(self):
+        self.is_stopping.set()
+        self.join()
+        os.unlink(self.path)
 
 
-def goes_on(node, number):
-    """A new writer makes progress by itself."""
-    writer = Writer(node, number)
-    writer.start()
-    wait_until(lambda: writer.count > 0 or writer.error, 60, "updates go on")
-    finish([writer])
-    check(writer.count > 0, "no update: %s" % writer.error)
+def is_refused(writers, count):
+    return refusals(writers).get("NOSPACE", 0) > count
+
+
+def is_full(node):
+    status = node.status()
+    return status is not None and status["disk_full"] == 1
+
+
+def goes_on(node, number, within=HEALS_S):
+    """Updates succeed again without anybody's help; in how many seconds."""
+    started = time.monotonic()
+    while True:
+        writer = Writer(node, number, refs=1)
+        writer.start()
+        wait_until(lambda: writer.count > 0 or writer.error or refusals([writer]), within,
+                   "an answer")
+        finish([writer])
+        if writer.count > 0:
+            return time.monotonic() - started
+        check(time.monotonic() - started < within, "no update within %d s of space: %s %s" % (
+            within, writer.error, refusals([writer])))
+
+
+def check_alive(cluster):
+    for node in cluster.nodes:
+        check(node.is_alive(), "%s has ended:\n%s" % (node.name, node.log_tail(4)))
+
+
+def restart_on_full_disk(cluster, node, how):
+    how()
+    node.start()
+    wait_until(lambda: not node.is_alive() or knows_leader(node), 30, node.name + " is back")
+    check_alive(cluster)
+
+
+def knows_leader(node):
+    status = node.status()
+    return status is not None and status["leader"] is not None
 
 
 def a_full_disk():
@@ -164,32 +222,140 @@ def a_full_disk():
             node = cluster.nodes[0]
             begin(cluster)
             writers = start_writers(node)
-            wait_until(lambda: is_full(node, writers), 120, "the disk is full")
-            ended = not node.is_alive()
-            if ended:
-                code = node.process.wait()
-                node.process = None
-                check(code == IO_ERROR, "exit code %d:\n%s" % (code, node.log_tail(4)))
-            else:
-                check_nothing_lost(node, writers)  # reads go on
+            wait_until(lambda: not node.is_alive() or is_refused(writers, 100), 120,
+                       "the disk is full")
+            check_alive(cluster)
+            check_nothing_lost(node, writers)  # reads go on
             finish(writers)
+            goes_on(node, 99, COMPACTS_S)  # what compaction leaves is enough
+            greedy = Greedy(disk)
+            greedy.start()
+            more = start_writers(node, WRITERS)
+            wait_until(lambda: is_refused(more, 100), 60, "NOSPACE")
+            finish(more)
+            writers += more
+            for how in (lambda: check(node.stop(30) == 0, "no clean stop"), node.kill):
+                restart_on_full_disk(cluster, node, how)
+                wait_until(lambda: is_full(node), 10, "it knows that it started on a full disk")
+                check_nothing_lost(node, writers)
             disk.grow("400m")
-            if ended:
-                start_again(cluster)
-            goes_on(node, 100)
+            greedy.let_go()
+            seconds = goes_on(node, 100)
             check_nothing_lost(node, writers)
             check(node.stop(30) == 0, "no clean stop")
-            how = "ended with 74" if ended else "refused %s and served reads" % refusals(writers)
-            return "a full disk: the node %s, %d acknowledged updates, 0 lost, then goes on" % (
-                how, count(writers))
+            return ("a full disk: refused %s and served reads, also started on it; %d acknowledged "
+                    "updates, 0 lost; %.1f s after there was space it went on by itself" % (
+                        refusals(writers), count(writers), seconds))
         finally:
             if cluster is not None:
                 cluster.nodes[0].kill()
             disk.close()
 
 
+class Three:
+    """Three nodes, each on a disk of its own."""
+
+    def __init__(self, size, logs):
+        self.disks = []
+        self.greedy = {}
+        self.cluster = cluster_in(logs, logs, 3)
+        for node in self.cluster.nodes:
+            self.disks.append(SmallDisk(size))
+            node.data_dir = os.path.join(self.disks[-1].path, "data")
+
+    def fill(self, node):
+        self.greedy[node] = Greedy(self.disks[self.cluster.nodes.index(node)])
+        self.greedy[node].start()
+        wait_until(lambda: is_full(node), 30, node.name + " is short of space")
+
+    def give_space(self, node):
+        self.greedy.pop(node).let_go()
+
+    def close(self):
+        for node in list(self.greedy):
+            self.give_space(node)
+        for node in self.cluster.nodes:
+            node.kill()
+        for disk in self.disks:
+            disk.close()
+
+
+def is_stuck(node):
+    """It was sent entries that find no space."""
+    status = node.status()
+    return status is not None and status["durable_index"] < status["last_log_index"]
+
+
+def one_full_of_three(three):
+    """Updates go on; it restarts, votes while entries wait for space, and is not lost."""
+    cluster = three.cluster
+    full = cluster.followers()[0]
+    writers = start_writers(cluster.leader())
+    three.fill(full)
+    restart_on_full_disk(cluster, full, full.kill)
+    before = count(writers)
+    wait_until(lambda: is_stuck(full), 60, "entries wait for space on " + full.name)
+    wait_until(lambda: count(writers) > before + 5000, 60, "updates with one disk full of three")
+    check(not refusals(writers), "refused with one disk full of three: %s" % refusals(writers))
+    leader = cluster.leader()
+    term = leader.status()["term"]
+    wait_until(lambda: is_stuck(full), 60, "entries wait for space on " + full.name)
+    leader.kill()
+    finish(writers)
+    wait_until(lambda: cluster.leader() is not None, 20, "a leader by the vote of " + full.name)
+    check(full.is_alive() and full.status()["term"] > term, "its term was not saved")
+    leader.start()
+    wait_until(lambda: knows_leader(leader), 30, leader.name + " is back")
+    three.give_space(full)
+    cluster.wait_equal()
+    check_nothing_lost(full, writers)
+    return count(writers)
+
+
+def two_full_of_three(three):
+    """Updates are refused, reads go on; with space on one disk updates go on.  What was under way
+    when the second disk filled up may stay unknown: it happens once there is space."""
+    cluster = three.cluster
+    full = cluster.followers()
+    writers = start_writers(cluster.leader(), WRITERS)
+    for node in full:
+        three.fill(node)
+    wait_until(lambda: is_refused(writers, 100), 60, "NOSPACE")
+    finish(writers)
+    check(set(refusals(writers)) <= {"NOSPACE", "UNKNOWN"}, "refusals: %s" % refusals(writers))
+    check_nothing_lost(cluster.wait_leader(), writers)
+    three.give_space(full[0])
+    seconds = goes_on(cluster.wait_leader(), 101)
+    three.give_space(full[1])
+    cluster.wait_equal()
+    check_nothing_lost(full[1], writers)
+    return count(writers), seconds
+
+
+def full_disks_of_three():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    three = None
+    with tempfile.TemporaryDirectory(prefix="refkeeper-test-") as logs:
+        try:
+            three = Three("96m", logs)
+            begin(three.cluster)
+            with_one = one_full_of_three(three)
+            with_two, seconds = two_full_of_three(three)
+            check_alive(three.cluster)
+            for node in three.cluster.nodes:
+                check(node.stop(30) == 0, node.name + ": no clean stop")
+            three.cluster.fsck()
+            return ("one full disk of three: updates went on, it restarted and voted; two: NOSPACE "
+                    "and reads; %d acknowledged updates, 0 lost; %.1f s after there was space they "
+                    "went on by themselves" % (with_one + with_two, seconds))
+        finally:
+            if three is not None:
+                three.close()
+
+
 try:
     own_mounts()
 except Skip as no_namespace:  # then the tests say what is missing
     print("# %s" % no_namespace)
-run([eio_on_ext4, eio_on_xfs, a_full_disk])
+run([eio_on_ext4, eio_on_xfs, a_full_disk, full_disks_of_three])
