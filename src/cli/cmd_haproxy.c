@@ -6,9 +6,15 @@
  * reason percent-encoded, or "PATH unavailable".  Both files are written whole, beside and renamed,
  * for a haproxy that starts; a running one is told each change over its runtime socket.
  *
- * Events say which repository changed; what no event says (who is in sync, alive, down) is looked
- * at every --refresh.  A map may be old for that long: the epoch it carries makes the hook refuse
- * what an old one sends to a deposed primary.
+ * Events say which repository changed.  At every --refresh two questions tell whether something
+ * changed that no event says:
+ *
+ *   a storage came, went, fell silent, moved                       all repositories are listed anew
+ *   another node answers, or it forgot, or a copy was withdrawn    likewise
+ *   a repository was not in sync everywhere when it was looked at  it is looked at again
+ *
+ * so a cluster in which nothing happens costs two small answers.  A map may be old for --refresh:
+ * the epoch it carries makes the hook refuse what an old one sends to a deposed primary.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +38,7 @@
 #define REFRESH_MS_DEFAULT 2000
 #define WAIT_MS 1000
 #define SOCKET_S 5
+#define LOOKED_AT_MAX 500 /* repositories singly; more are cheaper by the list */
 
 enum { MAP_WRITE, MAP_READ, MAPS };
 
@@ -42,6 +49,7 @@ struct entry {
     char *path;
     char *values[MAPS]; /* NULL = the repository is gone */
     bool is_seen;
+    bool is_unsettled; /* some replica was not in sync */
 };
 
 struct sync {
@@ -53,7 +61,8 @@ struct sync {
     struct rk_reply *storages; /* for their addresses */
     struct buffer commands;    /* for the runtime socket */
     bool is_changed;
-    uint64_t turn;
+    size_t unsettled; /* entries */
+    char *signature;  /* of what no event tells; NULL = nothing was listed yet */
 };
 
 /* ---- What a line says ---- */
@@ -106,7 +115,7 @@ static char *value_of_reason(const struct rk_reply *map)
     return take_text(&out);
 }
 
-/* A fetch: the fit replicas and the primary take turns, from refresh to refresh. */
+/* A fetch: to one of the fit replicas, always the same while they stay; else to the primary. */
 static char *value_of_read(const struct sync *s, const struct rk_reply *map, bool is_up)
 {
     const char *primary = rk_reply_get_text(map, "primary");
@@ -121,13 +130,13 @@ static char *value_of_read(const struct sync *s, const struct rk_reply *map, boo
             names[count++] = name;
         }
     }
-    if (is_up) {
+    if (count == 0 && is_up) {
         names[count++] = primary;
     }
     if (count == 0) {
         return heap_copy_text("unavailable", 11);
     }
-    return value_of_storage(s, map, names[(rk_reply_get_number(map, "id") + s->turn) % count]);
+    return value_of_storage(s, map, names[rk_reply_get_number(map, "id") % count]);
 }
 
 static void find_values(const struct sync *s, const struct rk_reply *map, char *ret_values[MAPS])
@@ -169,6 +178,13 @@ static struct entry *find_entry(struct sync *s, const char *path)
     return entry;
 }
 
+/* A key ends at a blank, and # begins a comment.  haproxy could not look such a path up anyway: a
+ * client sends it escaped. */
+static bool is_key(const char *path)
+{
+    return path[0] != '#' && path[strcspn(path, " \t")] == '\0';
+}
+
 /* A key with a byte that haproxy's command line would take apart is in the files only. */
 static bool is_plain_key(const char *path)
 {
@@ -201,6 +217,19 @@ static void set_values(struct sync *s, struct entry *e, char *values[MAPS])
     }
 }
 
+static size_t count_of(const struct rk_reply *map, const char *key)
+{
+    const struct rk_reply *list = rk_reply_get(map, key);
+
+    return list == NULL ? 0 : list->count;
+}
+
+static void set_unsettled(struct sync *s, struct entry *e, bool is_unsettled)
+{
+    s->unsettled += (is_unsettled ? 1 : 0) - (e->is_unsettled ? 1 : 0);
+    e->is_unsettled = is_unsettled;
+}
+
 static int take_repository(void *context, const char *path, const struct rk_reply *map)
 {
     struct sync *s = context;
@@ -210,6 +239,7 @@ static int take_repository(void *context, const char *path, const struct rk_repl
     find_values(s, map, values);
     set_values(s, e, values);
     e->is_seen = true;
+    set_unsettled(s, e, count_of(map, "complete") < count_of(map, "replicas"));
     return 0;
 }
 
@@ -218,6 +248,7 @@ static void drop(struct sync *s, struct entry *e)
     char *none[MAPS] = { NULL, NULL };
 
     set_values(s, e, none);
+    set_unsettled(s, e, false);
 }
 
 /* ---- haproxy ---- */
@@ -226,7 +257,7 @@ static void put_entries(const struct sync *s, int which, FILE *file)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
         for (const struct entry *e = s->buckets[i]; e != NULL; e = e->next) {
-            if (e->values[which] != NULL) {
+            if (e->values[which] != NULL && is_key(e->path)) {
                 fprintf(file, "%s %s\n", e->path, e->values[which]);
             }
         }
@@ -321,14 +352,11 @@ static enum rk_status read_storages(struct sync *s, struct rk_error *error)
     return RK_OK;
 }
 
-static enum rk_status refresh(struct sync *s, struct rk_error *error)
+/* All repositories. */
+static enum rk_status list_all(struct sync *s, struct rk_error *error)
 {
-    enum rk_status status = read_storages(s, error);
+    enum rk_status status = rk_repo_list(s->client, NULL, take_repository, s, error);
 
-    s->turn++;
-    if (status == RK_OK) {
-        status = rk_repo_list(s->client, NULL, take_repository, s, error);
-    }
     for (size_t i = 0; i < BUCKETS && status == RK_OK; i++) {
         for (struct entry *e = s->buckets[i]; e != NULL; e = e->next) {
             if (!e->is_seen) {
@@ -354,13 +382,94 @@ static void look_at(struct sync *s, const char *path)
     rk_reply_free(map);
 }
 
+static void look_at_unsettled(struct sync *s)
+{
+    for (size_t i = 0; i < BUCKETS && s->unsettled > 0; i++) {
+        for (struct entry *e = s->buckets[i]; e != NULL; e = e->next) {
+            if (e->is_unsettled) {
+                look_at(s, e->path);
+            }
+        }
+    }
+}
+
+/* Everything that routes depend on and no event tells, as one text. */
+static enum rk_status sign(struct sync *s, char **ret_signature, struct rk_error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    struct rk_reply *status_map = NULL;
+    enum rk_status status = rk_cluster_status(s->client, &status_map, error);
+
+    if (status != RK_OK) {
+        return status;
+    }
+    buffer_printf(&out, "%s %" PRIu64 " %" PRIu64, rk_reply_get_text(status_map, "node"),
+                  rk_reply_get_number(status_map, "reports_generation"),
+                  rk_reply_get_number(status_map, "reports_withdrawn"));
+    rk_reply_free(status_map);
+    for (size_t i = 0; i < s->placement.count; i++) {
+        const struct placed_storage *p = &s->placement.storages[i];
+
+        buffer_printf(&out, "\n%s %s %d %s", p->name, p->state, placement_is_fit(p),
+                      address_of(s, p->name));
+    }
+    *ret_signature = take_text(&out);
+    return RK_OK;
+}
+
+static enum rk_status refresh(struct sync *s, bool is_lost, struct rk_error *error)
+{
+    char *signature = NULL;
+    enum rk_status status = read_storages(s, error);
+
+    if (status == RK_OK) {
+        status = sign(s, &signature, error);
+    }
+    if (status != RK_OK) {
+        return status;
+    }
+    if (is_lost || s->signature == NULL || strcmp(s->signature, signature) != 0 ||
+        s->unsettled > LOOKED_AT_MAX) {
+        status = list_all(s, error);
+    } else {
+        look_at_unsettled(s);
+    }
+    if (status == RK_OK) {
+        heap_free(s->signature);
+        s->signature = signature;
+    } else {
+        heap_free(signature);
+    }
+    return status;
+}
+
+/* A push: the replicas follow in a moment, and are looked at with the next refresh. */
+static void note_push(struct sync *s, const char *path)
+{
+    struct entry *e = find_entry(s, path);
+
+    if (!e->is_unsettled) {
+        set_unsettled(s, e, true);
+    }
+}
+
+struct changes {
+    struct sync *sync;
+    struct buffer paths; /* NUL behind each */
+};
+
 /* The paths that changed, one after the other: they are looked at when the page has ended. */
 static int note_event(void *context, const struct rk_event *event)
 {
-    struct buffer *paths = context;
+    struct changes *changes = context;
+    struct buffer *paths = &changes->paths;
 
-    if (event->path != NULL && strcmp(event->kind, "ref") != 0 &&
-        strcmp(event->kind, "head") != 0) {
+    if (event->path != NULL && strcmp(event->kind, "ref") == 0) {
+        note_push(changes->sync, event->path);
+        return 0;
+    }
+
+    if (event->path != NULL && strcmp(event->kind, "head") != 0) {
         buffer_put(paths, event->path, strlen(event->path) + 1);
         if (strcmp(event->kind, "renamed") == 0) {
             buffer_put(paths, event->old_value, strlen(event->old_value) + 1);
@@ -371,12 +480,12 @@ static int note_event(void *context, const struct rk_event *event)
 
 static enum rk_status follow(struct sync *s, struct rk_events_query *query, struct rk_error *error)
 {
-    struct buffer paths = BUFFER_INIT;
+    struct changes changes = { .sync = s, .paths = BUFFER_INIT };
     uint64_t next = query->from;
-    enum rk_status status = rk_events_read(s->client, query, note_event, &paths, &next, error);
+    enum rk_status status = rk_events_read(s->client, query, note_event, &changes, &next, error);
 
-    for (size_t at = 0; status == RK_OK && at < paths.size;) {
-        const char *path = (const char *)paths.data + at;
+    for (size_t at = 0; status == RK_OK && at < changes.paths.size;) {
+        const char *path = (const char *)changes.paths.data + at;
 
         look_at(s, path);
         at += strlen(path) + 1;
@@ -387,7 +496,7 @@ static enum rk_status follow(struct sync *s, struct rk_events_query *query, stru
     } else if (status == RK_COMPACTED) {
         query->is_from_now = 1;
     }
-    buffer_release(&paths);
+    buffer_release(&changes.paths);
     return status;
 }
 
@@ -406,7 +515,7 @@ static int run(struct sync *s, int64_t refresh_ms, bool is_once)
         status = follow(s, &query, &error);
         if (status == RK_COMPACTED ||
             (status == RK_OK && (refreshed_ms == 0 || now_ms - refreshed_ms >= refresh_ms))) {
-            status = refresh(s, &error);
+            status = refresh(s, status == RK_COMPACTED, &error);
             refreshed_ms = now_ms;
         }
         query.wait_ms = WAIT_MS < refresh_ms ? WAIT_MS : refresh_ms;

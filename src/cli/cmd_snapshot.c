@@ -66,6 +66,75 @@ static enum rk_status copy(struct snapshot_source *source, FILE *to, struct errm
     return status;
 }
 
+/* ---- take: a request to nodes, the others work on files ---- */
+
+static int take_at(struct cli *cli, struct rk_client *client, struct output *output)
+{
+    const char *request = "SNAPSHOT.TAKE";
+    struct rk_reply *reply = NULL;
+    struct rk_error error;
+
+    if (rk_call(client, RK_CALL_READ, 1, &request, NULL, &reply, &error) != RK_OK) {
+        return cli_fail(cli, &error);
+    }
+    output_text(output, rk_client_endpoint(client));
+    output_text(output, reply->text);
+    output_end_row(output);
+    rk_reply_free(reply);
+    return 0;
+}
+
+/* Each of "a:1,b:2"; goes on behind one that does not answer. */
+static int take_at_all(struct cli *cli, char *list, struct output *output)
+{
+    struct rk_error error;
+    int code = 0;
+
+    for (char *item = list; item != NULL;) {
+        char *comma = strchr(item, ',');
+        struct rk_client *client;
+        int failed;
+
+        if (comma != NULL) {
+            *comma++ = '\0';
+        }
+        client = cli_client_of(cli, item, &error);
+        failed = client == NULL ? cli_fail(cli, &error) : take_at(cli, client, output);
+        code = failed != 0 ? failed : code;
+        rk_client_close(client);
+        item = comma;
+    }
+    return code;
+}
+
+int cmd_snapshot_take(struct cli *cli, int argc, char **argv)
+{
+    static const char *const columns[] = { "node", "outcome" };
+    bool takes_all = false;
+    const struct flag flags[] = { { "all", FLAG_BOOL, &takes_all } };
+    struct rk_client *client;
+    struct output *output;
+    int code = EXIT_USAGE;
+
+    if (cli_parse(cli, argc, argv, flags, 1, 0, 0) < 0) {
+        return EXIT_USAGE;
+    }
+    client = cli_client(cli, &code);
+    if (client == NULL) {
+        return code;
+    }
+    output = output_open(cli->format, OUTPUT_ROWS, columns, 2);
+    if (takes_all) {
+        char *list = cli_member_endpoints(cli, client);
+
+        code = take_at_all(cli, list, output);
+        heap_free(list);
+    } else {
+        code = take_at(cli, client, output);
+    }
+    return output_close(output) != 0 ? EXIT_OTHER : code;
+}
+
 int cmd_snapshot_save(struct cli *cli, int argc, char **argv)
 {
     static const char *const columns[] = { "file", "bytes" };

@@ -253,6 +253,11 @@ const struct verb cli_verbs[] = {
       "  --duration D          measured time (10s), after --warmup (1s)\n"
       "  --keep                leaves the repository there\n",
       cmd_bench },
+    { "snapshot take", "[--all]",
+      "Makes the node reached write a snapshot now and cut its log; STARTED, or ALREADY when one\n"
+      "is under way or nothing is new.\n"
+      "  --all                 every member\n",
+      cmd_snapshot_take },
     { "snapshot save", "DATA_DIR TO_DIR",
       "Copies the newest snapshot of a data directory, verified, under its own name.  The node\n"
       "may run.\n",

@@ -59,6 +59,7 @@ int cmd_route(struct cli *cli, int argc, char **argv);
 int cmd_snapshot_restore(struct cli *cli, int argc, char **argv);
 int cmd_snapshot_save(struct cli *cli, int argc, char **argv);
 int cmd_snapshot_status(struct cli *cli, int argc, char **argv);
+int cmd_snapshot_take(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_storage_list(struct cli *cli, int argc, char **argv);
 int cmd_storage_remove(struct cli *cli, int argc, char **argv);

@@ -29,6 +29,7 @@ struct replicas {
     struct heard_storage *storages; /* a handful: looked through in order */
     uint32_t storage_count;
     uint64_t generation;
+    uint64_t withdrawn;
 };
 
 struct replicas *replicas_new(void)
@@ -128,6 +129,9 @@ void replicas_report(struct replicas *r, uint64_t repository_id, struct slice st
     if (complete_index == 0 && slot->repository_id != 0 && slot->digest == half) {
         return; /* as it was */
     }
+    if (complete_index < slot->seen_index) {
+        r->withdrawn++;
+    }
     *slot = (struct report){ repository_id, complete_index, half, number };
 }
 
@@ -169,4 +173,9 @@ size_t replicas_count(const struct replicas *r)
 uint64_t replicas_generation(const struct replicas *r)
 {
     return r->generation;
+}
+
+uint64_t replicas_withdrawn(const struct replicas *r)
+{
+    return r->withdrawn;
 }

@@ -46,4 +46,8 @@ size_t replicas_count(const struct replicas *r);
 /* Another number after everything was forgotten: then storages report all again. */
 uint64_t replicas_generation(const struct replicas *r);
 
+/* Counts up whenever a storage that held all of a repository says that it does not any more,
+ * though nothing was decided: whoever keeps a list of who is in sync reads it anew. */
+uint64_t replicas_withdrawn(const struct replicas *r);
+
 #endif

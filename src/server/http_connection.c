@@ -159,6 +159,8 @@ static void on_readable(void *context, enum rk_status status)
             http_answer_route(c, status);
         } else if (status != RK_OK) {
             answer_status(c, status);
+        } else if (c->is_map) {
+            http_answer_map(c);
         } else {
             answer_read(c);
         }
@@ -276,6 +278,7 @@ static void begin_request(struct http_connection *c, const struct http_head *hea
     c->has_continued = false;
     c->is_busy = true;
     c->is_route = false;
+    c->is_map = false;
     c->is_head = slice_equal(head->method, slice_of_text("HEAD"));
     c->is_old = head->is_old;
     c->will_close = head->closes || head->is_old;

@@ -30,6 +30,7 @@ struct http_connection {
     bool is_head;     /* HEAD: no body in the answer */
     bool will_close;
     bool is_route;              /* /route/headers */
+    bool is_map;                /* /map/haproxy */
     bool is_old;                /* HTTP/1.0: knows no chunks */
     struct http_events *events; /* what is answered with events as they come; NULL = not */
     struct request request;
@@ -68,5 +69,8 @@ void http_route(struct http_connection *c, const struct http_head *head, struct 
 
 /* Answers /route/headers once the state is fresh enough, or, with a status, that it is not. */
 void http_answer_route(struct http_connection *c, enum rk_status status);
+
+/* Answers /map/haproxy (http_map.c).  PRE: the state is fresh enough. */
+void http_answer_map(struct http_connection *c);
 
 #endif

@@ -113,14 +113,15 @@ static void put_operation(struct buffer *out, const struct http_route_row *row)
 {
     const struct request_type *type = request_type_find(slice_of_text(row->request));
     bool is_post = strcmp(row->method, "POST") == 0;
+    bool is_map = strcmp(row->path, HTTP_MAP_PATH) == 0; /* the same as text */
 
     INVARIANT(type != NULL);
     buffer_put_u8(out, '"');
     for (const char *p = row->method; *p != '\0'; p++) {
         buffer_put_u8(out, (uint8_t)(*p | 0x20));
     }
-    buffer_printf(out, "\":{\"operationId\":\"%s\",\"summary\":\"%s\",\"parameters\":[", type->name,
-                  type->summary);
+    buffer_printf(out, "\":{\"operationId\":\"%s%s\",\"summary\":\"%s\",\"parameters\":[",
+                  type->name, is_map ? ".haproxy" : "", type->summary);
     if (!is_post) {
         put_parameters(out, type);
     }

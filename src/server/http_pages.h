@@ -17,6 +17,9 @@ struct http_route_row {
 
 extern const struct http_route_row http_route_rows[];
 
+/* ROUTE.LIST, answered as text (http_map.c). */
+#define HTTP_MAP_PATH "/map/haproxy"
+
 /* Appends an OpenAPI 3.0 document. */
 void http_put_openapi(struct buffer *out);
 

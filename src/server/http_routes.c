@@ -121,6 +121,8 @@ const struct http_route_row http_route_rows[] = {
     { "POST", "/v1/refs", "REF.TXN" },
     { "GET", "/v1/ref", "REF.GET" },
     { "GET", "/v1/route", "ROUTE" },
+    { "GET", "/v1/routes", "ROUTE.LIST" },
+    { "GET", HTTP_MAP_PATH, "ROUTE.LIST" },
     { "POST", "/v1/primary", "PRIMARY.SET" },
     { "GET", "/v1/events", "EVENTS" },
     { "GET", "/v1/limits", "LIMITS.SHOW" },
@@ -304,6 +306,7 @@ static void start_row(struct http_connection *c, const struct http_route_row *ro
 {
     const struct request_type *type = request_type_find(slice_of_text(row->request));
 
+    c->is_map = strcmp(row->path, HTTP_MAP_PATH) == 0;
     if (strcmp(row->method, "POST") == 0) {
         start_body(c, type, head, body);
     } else {
@@ -348,17 +351,9 @@ static bool is_header_safe(struct slice text)
     return text.size > 0;
 }
 
-/* host:port, as proxies want it: without the scheme and the slash some write. */
 static void put_address(struct buffer *headers, const char *name, struct slice address)
 {
-    static const char scheme[] = "http://";
-
-    if (slice_has_prefix(address, slice_of_text(scheme))) {
-        address = slice_of(address.data + strlen(scheme), address.size - strlen(scheme));
-    }
-    while (address.size > 0 && address.data[address.size - 1] == '/') {
-        address.size--;
-    }
+    address = route_address(address);
     buffer_printf(headers, "%s: %.*s\r\n", name, (int)address.size, address.data);
 }
 

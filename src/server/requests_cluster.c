@@ -129,6 +129,8 @@ static void show_status(const struct request_context *c, const struct request *r
     put_state(node_refdb(c->node), s);
     sink_field(s, "reports_generation");
     sink_number(s, replicas_generation(node_replicas(c->node)));
+    sink_field(s, "reports_withdrawn");
+    sink_number(s, replicas_withdrawn(node_replicas(c->node)));
     sink_field(s, "proposals_pending");
     sink_number(s, status.proposals_pending);
     sink_field(s, "uptime_ms");

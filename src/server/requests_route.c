@@ -2,6 +2,8 @@
 /* Where to send a fetch or a push. */
 #include "server/route.h"
 
+#include <string.h>
+
 #include "server/requests_repo.h"
 #include "server/server.h"
 
@@ -127,6 +129,103 @@ static void read_route(const struct node *n, const struct request *r, struct sin
     sink_end(s);
 }
 
+/* ---- ROUTE.LIST ---- */
+
+struct slice route_address(struct slice address)
+{
+    static const char scheme[] = "http://";
+
+    if (slice_has_prefix(address, slice_of_text(scheme))) {
+        address = slice_of(address.data + strlen(scheme), address.size - strlen(scheme));
+    }
+    while (address.size > 0 && address.data[address.size - 1] == '/') {
+        address.size--;
+    }
+    return address;
+}
+
+void routes_walk(const struct node *n, const struct request *r,
+                 void (*each)(void *context, const struct route *route), void *context,
+                 struct buffer *ret_last)
+{
+    const struct refdb *db = node_refdb(n);
+    struct refdb_repository repository;
+    bool is_write = (r->given & FIELD_BIT(FIELD_WRITE)) != 0;
+    bool is_inclusive = slice_compare(r->prefix, r->after) > 0;
+    struct slice from = is_inclusive ? r->prefix : r->after;
+    uint64_t count = 0;
+
+    while (refdb_next_repository(db, from, is_inclusive, &repository) &&
+           slice_has_prefix(repository.path, r->prefix)) {
+        struct route route;
+
+        if (count++ == r->limit) {
+            return;
+        }
+        buffer_clear(ret_last);
+        buffer_put_slice(ret_last, repository.path);
+        if (route_find(n, repository.path, is_write, &route) == RK_OK) {
+            each(context, &route);
+        }
+        from = repository.path;
+        is_inclusive = false;
+    }
+    buffer_clear(ret_last);
+}
+
+static void put_one(void *context, const struct route *route)
+{
+    struct sink *s = context;
+    const struct refdb_repository *repository = &route->repository;
+
+    sink_begin(s, SINK_MAP);
+    sink_field(s, "path");
+    sink_text(s, repository->path);
+    sink_field(s, "id");
+    sink_id(s, repository->id);
+    sink_field(s, "usable");
+    sink_bool(s, route->can_serve);
+    sink_field(s, "state");
+    sink_c_text(s, repository_state_word(repository->state));
+    sink_field(s, "reason");
+    sink_text(s, repository->reason);
+    sink_field(s, "epoch");
+    sink_number(s, repository->primary_epoch);
+    sink_field(s, "target");
+    sink_text(s, route->can_serve ? route->target->name : SLICE_NONE);
+    sink_field(s, "target_http");
+    sink_text(s, route->can_serve ? route->target->http_address : SLICE_NONE);
+    sink_end(s);
+}
+
+/* [applied index, AFTER of the next page or nil, [map, map ...]] */
+static void read_routes(const struct node *n, const struct request *r, struct sink *s)
+{
+    struct buffer *out = s->out;
+    struct buffer page = BUFFER_INIT, last = BUFFER_INIT;
+
+    sink_begin(s, SINK_RECORD);
+    if (!s->is_json) {
+        sink_number(s, refdb_applied_index(node_refdb(n)));
+    }
+    s->out = &page;
+    sink_field(s, "routes");
+    sink_begin(s, SINK_LIST);
+    routes_walk(n, r, put_one, s, &last);
+    sink_end(s);
+    s->out = out;
+    sink_field(s, "next");
+    if (last.size > 0) {
+        sink_text(s, buffer_slice(&last));
+    } else {
+        sink_nil(s);
+    }
+    buffer_put_slice(out, buffer_slice(&page));
+    sink_end(s);
+    buffer_release(&page);
+    buffer_release(&last);
+}
+
 static enum rk_status check_route(struct request_scratch *scratch, struct request *r,
                                   struct failure *why)
 {
@@ -152,6 +251,16 @@ const struct request_type requests_route[] = {
         .options = FIELDS_READ | FIELD_BIT(FIELD_READ) | FIELD_BIT(FIELD_WRITE),
         .check = check_route,
         .read_node = read_route,
+    },
+    {
+        .name = "ROUTE.LIST",
+        .kind = REQUEST_READ,
+        .scope = SERVER_MAY_READ,
+        .arguments = "[READ|WRITE] [PREFIX p] [AFTER path] [LIMIT n] [STALE|MININDEX n]",
+        .summary = "Which storage serves each repository, one page",
+        .options = FIELDS_PAGE | FIELD_BIT(FIELD_READ) | FIELD_BIT(FIELD_WRITE),
+        .check = check_route,
+        .read_node = read_routes,
     },
     { .name = NULL },
 };

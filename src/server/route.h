@@ -23,6 +23,17 @@ struct route {
 enum rk_status route_find(const struct node *n, struct slice path, bool is_write,
                           struct route *ret_route) MUST_USE;
 
+/* host:port, as proxies want it: without the scheme and the slash some write. */
+struct slice route_address(struct slice http_address);
+
+/*
+ * Routes of one page of repositories, by the prefix, after and limit of the request.  `ret_last`
+ * gets where the next page goes on, empty at the end.
+ */
+void routes_walk(const struct node *n, const struct request *r,
+                 void (*each)(void *context, const struct route *route), void *context,
+                 struct buffer *ret_last);
+
 /* The replica, as reported to this node, holds all that the repository is at now. */
 bool route_is_complete(const struct node *n, const struct refdb_repository *repository,
                        struct slice storage);

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A real haproxy with the configuration of conf/, kept current by haproxy-sync; and git daemon."""
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.error
@@ -179,6 +181,90 @@ def git_daemon_asks_the_cluster():
             d.wait(20)
 
 
+def over_http(node, path):
+    url = "http://127.0.0.1:%d%s" % (node.http, path)
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.headers, answer.read().decode()
+
+
+def the_map_over_http_says_the_same():
+    CLUSTER.cli("repo", "create", "h/with space.git", "s1")
+    CLUSTER.cli("repo", "create", "h/#n.git", "s1")
+    CLUSTER.cli("repo", "freeze", "h/#n.git", "50% done | later")
+    node = CLUSTER.wait_leader()
+    for op in ("write", "read"):
+        file = os.path.join(ROUTER.maps, "refkeeper-%s.map" % op)
+
+        def is_same():
+            lines = over_http(node, "/map/haproxy?op=" + op)[1].splitlines()
+            with open(file) as f:
+                there = sorted(f.read().splitlines())
+            # Fetches may go to another replica that is in sync.
+            if op == "read":
+                lines = [line.split(" ")[0] for line in lines]
+                there = [line.split(" ")[0] for line in there]
+            return sorted(lines) == there
+        wait_until(is_same, 20, op)
+    text = over_http(node, "/map/haproxy?op=write&prefix=h/")[1]
+    check("h/#n.git frozen|50%25%20done%20%7C%20later\n" in text, text)
+    check("space" not in text, "a key has no blank")
+    # Page by page.
+    pages, after = "", ""
+    while True:
+        headers, page = over_http(node, "/map/haproxy?op=write&prefix=h/&limit=2&after=" + after)
+        pages += page
+        check(int(headers["X-Git-Index"]) > 0, "the index")
+        after = headers.get("X-Git-Next")
+        if after is None:
+            break
+    check(pages == text, "pages")
+    try:
+        over_http(node, "/map/haproxy?op=push")
+        check(False, "a bad op was taken")
+    except urllib.error.HTTPError as e:
+        check(e.code == 400, str(e))
+    routes = json.loads(over_http(node, "/v1/routes?op=write&prefix=h/%23")[1])
+    check([r["state"] for r in routes["routes"]] == ["frozen"], str(routes))
+    r = node.resp()
+    index, following, maps = r.call("ROUTE.LIST", "WRITE", "PREFIX", "h/", "LIMIT", "1")
+    check(int(index) > 0 and following == maps[0][1] and len(maps) == 1, str(maps))
+    r.close()
+
+
+def requests(node, name):
+    for line in over_http(node, "/metrics")[1].splitlines():
+        if line.startswith("refkeeper_request") and 'request="%s"' % name in line:
+            return int(float(line.split()[-1]))
+    return 0
+
+
+def nothing_is_listed_while_nothing_changes():
+    maps = os.path.join(CLUSTER.directory, "idle-maps")
+    os.makedirs(maps)
+    sync = subprocess.Popen([CLI, "--endpoints", CLUSTER.endpoints, "haproxy-sync", "--maps", maps,
+                             "--refresh", "200ms"], preexec_fn=die_with_parent)
+    try:
+        write = os.path.join(maps, "refkeeper-write.map")
+        wait_until(lambda: os.path.exists(write), 20, "maps")
+
+        def asked(name):
+            return sum(requests(n, name) for n in CLUSTER.nodes)
+        ROUTER.sync.send_signal(signal.SIGSTOP)
+        before = asked("REPO.LIST"), asked("CLUSTER.STATUS")
+        wait_until(lambda: asked("CLUSTER.STATUS") >= before[1] + 5, 20, "five refreshes")
+        check(asked("REPO.LIST") == before[0], "lists: %d" % (asked("REPO.LIST") - before[0]))
+        stamp = os.stat(write).st_mtime_ns
+        wait_until(lambda: asked("CLUSTER.STATUS") >= before[1] + 10, 20, "five more")
+        check(os.stat(write).st_mtime_ns == stamp, "no file is written")
+        CLUSTER.cli("repo", "create", "h/new.git", "s1")
+        wait_until(lambda: "h/new.git" in open(write).read(), 20, "what is new comes by itself")
+        check(asked("REPO.LIST") == before[0], "without a list")
+    finally:
+        ROUTER.sync.send_signal(signal.SIGCONT)
+        sync.terminate()
+        sync.wait(20)
+
+
 def a_haproxy_that_restarts_has_what_is_current():
     ROUTER.haproxy.kill()
     ROUTER.haproxy.wait()
@@ -203,6 +289,7 @@ def main():
                    a_frozen_repository_says_why,
                    fetches_go_to_replicas_and_a_deposed_primary_is_fenced,
                    a_storage_that_is_down_is_unavailable, git_daemon_asks_the_cluster,
+                   the_map_over_http_says_the_same, nothing_is_listed_while_nothing_changes,
                    a_haproxy_that_restarts_has_what_is_current])
     finally:
         if ROUTER is not None:

@@ -99,7 +99,8 @@ def a_snapshot_is_put_away_and_restored():
         write(cluster, "refs/heads/kept", "a" * 40)
         node = cluster.nodes[0]
         cluster.cli("snapshot", "save", node.data_dir, cluster.directory, check_code=3)
-        check(node.resp().call("SNAPSHOT.TAKE") == "STARTED", "SNAPSHOT.TAKE")
+        out = cluster.cli("snapshot", "take", "-o", "value")
+        check(out.split() == ["127.0.0.1:%d" % node.client, "STARTED"], out)
         wait_until(lambda: " taken" in node.log_tail(), 10, "a snapshot")
         saved = json.loads(cluster.cli("-o", "json", "snapshot", "save", node.data_dir,
                                        cluster.directory))
