@@ -163,6 +163,14 @@ bool raft_holds_proposals(const struct raft *r)
             (r->is_change_due && membership_find(&r->latest_membership, r->config.id) == NULL));
 }
 
+/* Who is alone has one for ever; a number that people can read is told. */
+static time_ms lease_left_ms(const struct raft *r)
+{
+    time_ms left_ms = lease_is_held(r) ? raft_lease_until_ms(r) - r->steady_ms : 0;
+
+    return left_ms < ELECTION_TIMEOUT_MS_MAX ? left_ms : ELECTION_TIMEOUT_MS_MAX;
+}
+
 void raft_get_status(const struct raft *r, struct raft_status *ret_status)
 {
     *ret_status = (struct raft_status){
@@ -175,7 +183,7 @@ void raft_get_status(const struct raft *r, struct raft_status *ret_status)
         .durable_index = r->durable_index,
         .last_term = trail_last_term(&r->trail),
         .can_read = r->role == RAFT_LEADER && r->commit_index >= r->term_start_index,
-        .lease_ms = lease_is_held(r) ? raft_lease_until_ms(r) - r->steady_ms : 0,
+        .lease_ms = lease_left_ms(r),
         .reads_by_lease = r->reads_by_lease,
         .reads_by_round = r->reads_by_round,
     };

@@ -246,6 +246,20 @@ static void both_halves_must_have_promised(void **state)
     core_close(&c);
 }
 
+static void who_is_alone_needs_none(void **state)
+{
+    struct core c;
+
+    (void)state;
+    core_open_leases(&c, 1, 1, TERMS(1), 0);
+    core_event(&c, RAFT_CAMPAIGN);
+    core_persist(&c);
+    core_persist(&c);
+    assert_true(is_answered(&c));
+    assert_int_equal(core_status(&c).lease_ms, 60000); /* for ever, and readable */
+    core_close(&c);
+}
+
 static void a_transfer_voids_it_and_timeout_now_for_the_whole_term(void **state)
 {
     struct raft_event event = { .type = RAFT_TRANSFER };
@@ -429,6 +443,7 @@ int main(void)
         cmocka_unit_test(there_is_none_before_the_first_commit_of_the_term),
         cmocka_unit_test(without_the_setting_promises_mean_nothing),
         cmocka_unit_test(both_halves_must_have_promised),
+        cmocka_unit_test(who_is_alone_needs_none),
         cmocka_unit_test(a_transfer_voids_it_and_timeout_now_for_the_whole_term),
         cmocka_unit_test(who_steps_down_has_none),
         cmocka_unit_test(a_promise_is_told_when_it_is_durable),

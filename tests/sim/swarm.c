@@ -62,6 +62,30 @@ static void draw_churn(struct swarm *s, struct rng *rng)
     s->is_on[FAULT_MEMBER_ADD] = true; /* who only removes is soon done */
 }
 
+/* Half of the seeds with leases have little else but what may elect somebody too early: voters that
+ * lose sight of the leader, or their memory, while others do not hear it. */
+static void draw_leases(struct swarm *s, struct rng *rng)
+{
+    static const enum fault hasty[] = { FAULT_CUT_ONE_WAY,    FAULT_CUT_BRIDGE, FAULT_CUT_REJECT,
+                                        FAULT_RESET,          FAULT_KILL,       FAULT_RESTART_STORM,
+                                        FAULT_MIXED_VERSIONS, FAULT_PAUSE,      FAULT_LEASE_DRIFT,
+                                        FAULT_LEADER_MOVE,    FAULT_DELAY };
+    bool is_only;
+
+    s->has_leases = PICK(rng, 0, 0, 0, 1, 1) == 1;
+    s->clock_drift_percent = (unsigned)PICK(rng, 1, 5, 20);
+    is_only = PICK(rng, 0, 1) == 1 && s->has_leases && !s->has_churn;
+    for (unsigned i = 0; i < FAULT_COUNT && is_only; i++) {
+        s->is_on[i] = false;
+    }
+    for (unsigned i = 0; i < sizeof hasty / sizeof hasty[0] && is_only; i++) {
+        s->is_on[hasty[i]] = rng_below(rng, 4) != 0;
+    }
+    if (is_only) {
+        s->fault_us_mean = PICK(rng, 100, 200, 400) * 1000;
+    }
+}
+
 void swarm_settle(struct swarm *s)
 {
     /* Clocks that differ by more than was said are no fault of leases. */
@@ -100,7 +124,6 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->can_allocate = PICK(rng, 0, 1, 1) == 1;
     draw_churn(s, rng);
     s->sync_forgets = PICK(rng, 0, 1) == 1;
-    s->has_leases = PICK(rng, 0, 0, 0, 1, 1) == 1;
-    s->clock_drift_percent = (unsigned)PICK(rng, 1, 5, 20);
+    draw_leases(s, rng);
     swarm_settle(s);
 }
