@@ -162,6 +162,13 @@ static void append_entries_reply_comes_back(void **state)
     assert_int_equal(f->m.u.append_entries_reply.conflict_term, 14);
     assert_int_equal(f->m.u.append_entries_reply.last_log_index, 15);
     assert_true(f->m.u.append_entries_reply.read_sequence == UINT64_MAX);
+    assert_int_equal(f->m.u.append_entries_reply.promised_ms, 0);
+    m.u.append_entries_reply.promised_ms = ELECTION_TIMEOUT_MS_MAX;
+    expect_exact(f, &m);
+    assert_int_equal(f->m.u.append_entries_reply.promised_ms, ELECTION_TIMEOUT_MS_MAX);
+    m.u.append_entries_reply.promised_ms++; /* nobody may promise that */
+    encode(f, &m);
+    assert_int_equal(decode(f), RK_PROTOCOL);
 }
 
 static void reads_and_timeout_now_come_back(void **state)
