@@ -52,8 +52,9 @@ struct agent_copy {
     int64_t due_ms;                   /* waits until then; 0 = it does not wait */
     int64_t differs_since_ms;         /* 0 = it does not, or nobody looked */
     unsigned failures;
-    char *said;     /* what was last wrong */
-    char **deleted; /* refs that events deleted and the disk may still have */
+    bool has_told_locks; /* of those in the way now */
+    char *said;          /* what was last wrong */
+    char **deleted;      /* refs that events deleted and the disk may still have */
     size_t deleted_count, deleted_capacity;
 };
 

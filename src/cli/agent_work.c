@@ -23,6 +23,7 @@
 #include "cli/agent.h"
 #include "cli/git.h"
 #include "cli/hook_install.h"
+#include "cli/stale_locks.h"
 #include "sys/clock.h"
 
 #define CLUSTER_MS 10000
@@ -397,6 +398,7 @@ static void end(struct job *j)
     }
     if (j->is_complete) {
         copy->failures = 0;
+        copy->has_told_locks = false;
         heap_free(copy->said);
         copy->said = NULL;
         copy->differs_since_ms = 0;
@@ -413,11 +415,37 @@ static void end(struct job *j)
     pthread_cond_broadcast(&a->changed);
 }
 
+/* ---- Locks of a git that was killed ---- */
+
+static void tell_lock(void *context, const char *path, int64_t age_s)
+{
+    const struct job *j = context;
+
+    agent_log(j->agent, "%s: lock file %s is %lld s old: " STALE_LOCK_ADVICE, j->copy->path, path,
+              (long long)age_s);
+}
+
+/* With each scan, and once where a job fails on one. */
+static void tell_locks(struct job *j)
+{
+    (void)stale_locks_visit(j->git_dir, tell_lock, j);
+}
+
+static void tell_locks_in_the_way(struct job *j)
+{
+    if (!j->is_complete && !j->copy->has_told_locks && strstr(j->why.text, ".lock") != NULL) {
+        j->copy->has_told_locks = stale_locks_visit(j->git_dir, tell_lock, j) > 0;
+    }
+}
+
 /* ---- Looking: the first half of a scan ---- */
 
 static void look(struct job *j)
 {
     read_disk(j);
+    if (j->status == RK_OK) {
+        tell_locks(j);
+    }
 }
 
 static void end_look(struct job *j)
@@ -492,6 +520,7 @@ void *agent_worker(void *agent)
             look(&j);
         } else if (read_filter(&j)) {
             run(&j);
+            tell_locks_in_the_way(&j);
         }
         if (!is_look && j.is_complete && a->listener >= 0) {
             agent_drop_pins(a, j.git_dir, &j.state.refs);

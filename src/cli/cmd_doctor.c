@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/git.h"
 #include "cli/hook_journal.h"
+#include "cli/stale_locks.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -90,6 +91,21 @@ static void check_pushes(struct doctor *d)
     tell(d, "pushes", count == 0, found, "run `refkeeper resolve`");
 }
 
+static void tell_lock(void *context, const char *path, int64_t age_s)
+{
+    char found[PATH_MAX + 64];
+
+    snprintf(found, sizeof found, "%s, %lld s old", path, (long long)age_s);
+    tell(context, "lock file", false, found, STALE_LOCK_ADVICE);
+}
+
+static void check_locks(struct doctor *d)
+{
+    if (stale_locks_visit(d->git_dir, tell_lock, d) == 0) {
+        tell(d, "lock files", true, "none left behind", NULL);
+    }
+}
+
 static void check_value(struct doctor *d, const char *key, const char *wanted, const char *advice)
 {
     const char *value = git_config_get(&d->config, key);
@@ -151,6 +167,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
     check_version(&d);
     check_hooks(&d);
     check_pushes(&d);
+    check_locks(&d);
     check_value(&d, "receive.procreceiverefs", "refs/",
                 "pushes bypass the cluster: set it to refs/");
     check_value(&d, "receive.autogc", "false", maintenance);

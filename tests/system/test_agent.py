@@ -3,6 +3,7 @@
 """`refkeeper agent`: replicas follow the primary, say what they hold, and lose nothing."""
 import os
 import shutil
+import time
 
 from cluster import Cluster, check, run_tests, wait_until
 from served import git
@@ -130,6 +131,33 @@ def a_new_replica_is_filled():
     wait_complete(CLUSTER, "b/moved.git", ["s3"])
 
 
+def a_lock_left_behind_is_named_and_stays():
+    r = Repo(CLUSTER, "r/lock.git", [S["s1"], S["s2"]])
+    r.push("main")
+    r.wait_complete()
+    place = S["s2"].place(r.path)
+    lock = os.path.join(place, "refs/heads/main.lock")
+    open(lock, "w").close()
+    out = CLUSTER.cli("doctor", place, check_code=4)
+    check("main.lock" not in out, "a young one may be of a git that works")
+    old = time.time() - 100
+    os.utime(lock, (old, old))
+    out = CLUSTER.cli("doctor", place, check_code=4)
+    check("refs/heads/main.lock, 10" in out and "remove it" in out, out)
+    r.commit()
+    r.push("main")
+    wait_until(lambda: "refs/heads/main.lock is 10" in S["s2"].log() and "remove it" in
+               S["s2"].log(), 20, "the agent says so")
+    check(os.path.exists(lock), "it stays")
+    S["s2"].stop()
+    said = S["s2"].log().count("remove it")
+    S["s2"].start(init=False)
+    wait_until(lambda: S["s2"].log().count("remove it") > said, 20, "at its start, too")
+    os.unlink(lock)
+    r.wait_complete(70)
+    r.check_equal()
+
+
 def a_disk_that_is_not_mounted_is_left_alone():
     S["s3"].stop()
     hidden = S["s3"].root + ".away"
@@ -190,6 +218,7 @@ def main():
                    a_ref_nobody_decided_is_kept_aside_and_not_deleted,
                    a_push_that_died_is_written_by_the_primarys_agent,
                    a_node_that_restarts_is_told_everything_again, a_new_replica_is_filled,
+                   a_lock_left_behind_is_named_and_stays,
                    a_disk_that_is_not_mounted_is_left_alone,
                    a_disk_that_lost_most_is_quarantined])
     finally:

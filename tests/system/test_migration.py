@@ -3,13 +3,19 @@
 """Moving in: trees of real repositories, lists of other systems, scans, a cluster rebuilt."""
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 
 from cluster import CLI, Cluster, check, run_tests
 from served import git
 
+IS_LONG = os.environ.get("RK_TORTURE") == "long"
+MANY = 2500 if IS_LONG else 250  # repositories of the large tree
 CLUSTER = Cluster(3)
 PLACE = tempfile.mkdtemp(prefix="refkeeper-migration-")
 
@@ -211,6 +217,57 @@ def an_empty_cluster_is_rebuilt_from_its_storages():
         cluster.close()
 
 
+def many(count):
+    """A tree of so many, cheaply: what does not differ is one file with many names."""
+    root = tree("many", ["o/0.git"])
+    seed = os.path.join(root, "o/0.git")
+    shutil.rmtree(os.path.join(seed, "hooks"))
+    git(seed, "pack-refs", "--all")
+    for i in range(1, count):
+        shutil.copytree(seed, os.path.join(root, "o%d" % (i % 100), "%d.git" % i),
+                        copy_function=os.link)
+    return root
+
+
+def on_terminal(*words):
+    """Exit code and output of refkeeper as on a terminal."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(CLI, [CLI, "--endpoints", CLUSTER.endpoints, *words])
+    text = b""
+    while True:
+        try:
+            piece = os.read(fd, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        text += piece
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.decode(errors="replace")
+
+
+def a_tree_of_thousands_is_imported_and_shows_how_far_it_is():
+    root = many(MANY)
+    started = time.monotonic()
+    code, text = on_terminal("import", "--tree", root, "t3")
+    seconds = time.monotonic() - started
+    bars = re.findall(r"import \[[# ]{30}\] +(\d+)% (\d+)/(\d+) \(\d+/s\)", text)
+    check(code == 0, text[-2000:])
+    check(len(bars) >= 3 and all(int(total) == MANY for _, _, total in bars), "%s" % bars[:5])
+    done = [int(n) for _, n, _ in bars]
+    check(done == sorted(done) and done[0] < MANY / 2, "it grows: %s" % done)
+    check("%d repositories, %d refs; 0 with conflicts, 0 failed" % (MANY, 5 * MANY) in text,
+          text[-300:])
+    out = CLUSTER.cli("repo", "list", "--storage", "t3", "--prefix", "o", "-o", "value")
+    check(sum(line.startswith("o") for line in out.splitlines()) == MANY, "all of them")
+    print("# %d repositories imported in %.1f s, %.0f a second" % (MANY, seconds, MANY / seconds))
+    sys.stdout.flush()
+    started = time.monotonic()
+    again = rows("import", "--tree", root, "t3")
+    print("# again, with nothing to do: %.1f s" % (time.monotonic() - started))
+    check(sum(r["imported"] for r in again) == 0, "nothing is left to do")
+
+
 def main():
     CLUSTER.start()
     try:
@@ -219,6 +276,7 @@ def main():
         run_tests([a_tree_is_imported_and_again, praefects_list_is_taken_as_it_is,
                    gerrits_list_is_taken_as_it_is,
                    a_scan_names_what_is_not_tracked_and_deletes_nothing,
+                   a_tree_of_thousands_is_imported_and_shows_how_far_it_is,
                    an_empty_cluster_is_rebuilt_from_its_storages])
     finally:
         CLUSTER.close()
