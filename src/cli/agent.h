@@ -42,7 +42,6 @@ struct agent_copy {
     uint64_t index; /* the repository's last one when it was compared */
     bool has_digest;
     bool is_complete;                 /* its digest was the cluster's when it was compared */
-    bool is_primary;                  /* at that time */
     bool is_held;                     /* was complete once: an absent one is lost, not new */
     bool is_gone;                     /* the cluster says it is not here any more */
     bool is_listed;                   /* met by the scan that runs */

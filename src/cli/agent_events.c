@@ -3,7 +3,8 @@
  * The cluster's events, from the index the last run came to, mark the copies they concern.
  *
  *   start, COMPACTED, every --rescan   scan (agent_scan.c), then everything is marked
- *   ref, head                          the copy is marked; a deleted ref is remembered for it
+ *   ref, head                          the copy is marked, for a moment later: pushes one after
+ *                                      the other are one job; a deleted ref is remembered
  *   setting (the filter)               is read anew, everything is marked
  *   created, replica, primary, renamed the repository is marked, known or not
  *   removed, replica taken away        it is no concern of ours any more; the disk stays
@@ -23,8 +24,7 @@
 #define WAIT_MS 1000
 #define SAVE_MS 5000
 #define PAUSE_MS 500
-#define PUSH_MS                                                                                    \
-    100 /* a push to the primary's copy writes its disk meanwhile: nothing to do, mostly */
+#define PUSH_MS 50 /* more pushes may follow, and a primary's disk is written meanwhile */
 
 struct follow {
     struct agent *agent;
@@ -81,7 +81,7 @@ static void take_change(struct agent *a, const struct rk_event *e)
         if (e->kind[0] == 'r' && e->new_value == NULL) {
             agent_note_deleted(copy, e->ref);
         }
-        agent_mark(a, copy, copy->is_primary ? PUSH_MS : 0);
+        agent_mark(a, copy, PUSH_MS);
     } else if (strcmp(e->kind, "removed") == 0) {
         if (copy != NULL) {
             copy->is_gone = true;

@@ -363,7 +363,6 @@ static void note(struct job *j)
     memcpy(copy->digest, j->state.digest, sizeof copy->digest);
     copy->has_digest = true;
     copy->is_complete = j->is_complete;
-    copy->is_primary = j->is_primary;
     copy->is_held = copy->is_held || j->is_complete;
     if (is_new || j->is_complete) {
         agent_report(j->agent, copy);
