@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real pushes, decided by real nodes, applied by `refkeeper hook proc-receive`."""
+import json
 import os
 import subprocess
 import threading
@@ -188,6 +189,35 @@ def a_renamed_repository_is_noticed():
     p.close()
 
 
+def a_push_of_one_ref_starts_two_programs():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    trace = os.path.join(p.directory, "trace")
+
+    def started(*words):
+        if os.path.exists(trace):
+            os.unlink(trace)
+        git(p.work, "push", "-q", *words, env={"GIT_TRACE2_EVENT": trace})
+        with open(trace) as f:
+            events = [json.loads(line) for line in f]
+        run = [e["argv"] for e in events if e["event"] == "start"]
+        return sorted(" ".join(argv[1:]) for argv in run if argv[0] == "git")
+
+    p.commit()
+    plain = os.path.join(p.directory, "plain.git")
+    git(p.directory, "clone", "-q", "--bare", p.served, plain)
+    git(p.work, "remote", "add", "plain", plain)
+    ours = started("o", "main")
+    for words in started("plain", "main"):  # those of git itself
+        if words in ours:
+            ours.remove(words)
+    ours = [words for words in ours if " push -q" not in words]
+    check(ours == ["-c core.hooksPath=/dev/null update-ref -z --stdin", "config --null --list"],
+          ours)
+    p.check_equal()
+    p.close()
+
+
 def push_options_are_taken_strictly():
     p = Place(CLUSTER)
     p.push("o", "main")
@@ -295,7 +325,8 @@ def main():
                    a_lock_that_is_let_go_is_waited_for,
                    a_disk_that_refuses_makes_it_take_the_decision_back,
                    two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
-                   a_renamed_repository_is_noticed, push_options_are_taken_strictly,
+                   a_renamed_repository_is_noticed,
+                   a_push_of_one_ref_starts_two_programs, push_options_are_taken_strictly,
                    post_receive_tells_a_later_push_from_a_disk_that_lies,
                    pushes_survive_the_death_of_the_leader,
                    without_a_cluster_nothing_is_pushed])
