@@ -135,6 +135,7 @@ class Watcher(threading.Thread):
         self.next = 0
         self.events = []
         self.error = None
+        self.is_over = threading.Event()
 
     def read(self, node):
         r = node.resp(5)
@@ -148,7 +149,8 @@ class Watcher(threading.Thread):
             r.close()
 
     def run(self):
-        while self.error is None:
+        # With all nodes dead it must not spin: everybody else waits for the interpreter.
+        while self.error is None and not self.is_over.wait(0.02):
             for node in self.storm.site.cluster.nodes:
                 try:
                     if node.is_alive():
@@ -228,6 +230,7 @@ class Storm:
         last = self.site.cluster.wait_leader().status()["applied_index"]
         wait_until(lambda: self.watcher.next > last or self.watcher.error, 30, "every event")
         check(self.watcher.error is None, "events: %s" % self.watcher.error)
+        self.watcher.is_over.set()
         return final
 
     # ---- What must hold ----
