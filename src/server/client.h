@@ -25,6 +25,14 @@ bool server_authenticate(struct server *s, struct client *client, struct slice u
 /* True when a password is asked for. */
 bool server_has_authentication(const struct server *s);
 
-unsigned server_connection_count(const struct server *s);
+/* What INFO tells of connections: of RESP, and of requests of both front ends since the start. */
+struct server_totals {
+    unsigned connections;
+    unsigned waiting; /* for events */
+    uint64_t connections_total;
+    uint64_t requests_total;
+};
+
+struct server_totals server_get_totals(const struct server *s);
 
 #endif

@@ -317,12 +317,28 @@ static void put_info_of_state(struct buffer *text, const struct refdb *db)
     buffer_printf(text,
                   "# State\r\nrepositories:%llu\r\nrefs:%llu\r\nstorages:%llu\r\nsessions:%llu\r\n"
                   "tombstones:%llu\r\nref_bytes:%llu\r\nrepository_bytes:%llu\r\n"
-                  "session_bytes:%llu\r\nstate_bytes:%llu\r\n",
+                  "session_bytes:%llu\r\nstate_bytes:%llu\r\n\r\n"
+                  "# Memory\r\nused_memory:%llu\r\n\r\n"
+                  "# Keyspace\r\ndb0:keys=%llu,expires=0,avg_ttl=0\r\n",
                   (unsigned long long)g.repositories, (unsigned long long)g.refs,
                   (unsigned long long)g.storages, (unsigned long long)g.sessions,
                   (unsigned long long)g.tombstones, (unsigned long long)g.ref_bytes,
                   (unsigned long long)g.repository_bytes, (unsigned long long)g.session_bytes,
-                  (unsigned long long)g.bytes);
+                  (unsigned long long)g.bytes, (unsigned long long)g.bytes,
+                  (unsigned long long)g.refs);
+}
+
+/* In the words that `redis-cli --stat` looks for. */
+static void put_info_of_connections(struct buffer *text, const struct server *server)
+{
+    struct server_totals t = server_get_totals(server);
+
+    buffer_printf(text,
+                  "# Clients\r\nconnected_clients:%u\r\nblocked_clients:%u\r\n\r\n"
+                  "# Stats\r\ntotal_connections_received:%llu\r\n"
+                  "total_commands_processed:%llu\r\n\r\n",
+                  t.connections, t.waiting, (unsigned long long)t.connections_total,
+                  (unsigned long long)t.requests_total);
 }
 
 static void do_info(const struct request_context *c, const struct request *r, struct sink *s)
@@ -337,8 +353,7 @@ static void do_info(const struct request_context *c, const struct request *r, st
         "# Server\r\nserver:refkeeper\r\nrefkeeper_version:%s\r\nredis_mode:standalone\r\n"
         "node:%s\r\nuptime_in_seconds:%lld\r\n\r\n",
         PACKAGE_VERSION, status.name, (long long)(status.uptime_ms / 1000));
-    buffer_printf(&text, "# Clients\r\nconnected_clients:%u\r\n\r\n",
-                  server_connection_count(c->server));
+    put_info_of_connections(&text, c->server);
     buffer_printf(&text,
                   "# Raft\r\nraft_role:%s\r\nterm:%llu\r\ncommit_index:%llu\r\n"
                   "applied_index:%llu\r\nis_ready:%d\r\n\r\n",

@@ -64,9 +64,16 @@ bool server_authenticate(struct server *s, struct client *client, struct slice u
     return true;
 }
 
-unsigned server_connection_count(const struct server *s)
+struct server_totals server_get_totals(const struct server *s)
 {
-    return s->counts[RESP];
+    struct server_totals t = { .connections = s->counts[RESP],
+                               .waiting = (unsigned)s->waits.count,
+                               .connections_total = s->counters.accepted_total[RESP] };
+
+    for (size_t i = 0; i < REQUEST_TYPES_MAX; i++) {
+        t.requests_total += s->counters.requests_total[i];
+    }
+    return t;
 }
 
 /* ---- Accepting ---- */

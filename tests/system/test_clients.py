@@ -102,6 +102,9 @@ def redis_py():
             check("nothing up to EXEC is executed" in str(error), error)
     check(r.execute_command("REF.GET", REPO, "refs/heads/py2") is None, "nothing was executed")
     check(r.ping(), "the connection goes on")
+    info = r.info()
+    check(info["db0"]["keys"] == info["refs"] > 0 and info["used_memory"] > 0 and
+          info["connected_clients"] >= 1 and info["total_commands_processed"] > 5, str(info))
 
 
 def redis_benchmark():
