@@ -19,21 +19,42 @@
 #define REPOSITORIES_PER_SECOND 1000000.0
 #define REPOSITORY_BYTES 260.0 /* of one without refs, beside its names: block, entries, indexes */
 #define REF_BYTES 42.0         /* when there is none yet */
+#define REFS_MIN 1000          /* with fewer, an average says nothing */
+#define REF_OVERHEAD 8.0       /* beside name and object id, of such few */
+#define PER_CONTENT_MAX 3.0    /* more is memory kept from what was removed */
 
 struct load {
     double repositories, refs, state_bytes;
+    double repository_content, ref_content; /* bytes: paths; names, object ids, actors */
     double file_per_state;
 };
 
+/* What a ref takes on the average, from what all of them take. */
+static double each_ref_takes(const struct load *now, double of_refs)
+{
+    double content = now->refs > 0 ? now->ref_content / now->refs : 0;
+
+    if (now->refs == 0) {
+        return REF_BYTES;
+    }
+    if (now->refs < REFS_MIN || of_refs <= 0) {
+        return content + REF_OVERHEAD;
+    }
+    return of_refs / now->refs < PER_CONTENT_MAX * content ? of_refs / now->refs
+                                                           : PER_CONTENT_MAX * content;
+}
+
 /* `now`, grown: what a ref and a repository take on the average stays. */
-static struct load grown(const struct load *now, double names, double repositories, double refs)
+static struct load grown(const struct load *now, double repositories, double refs)
 {
     double count = now->repositories;
-    double each_repository = REPOSITORY_BYTES + (count > 0 ? names / count : 40);
-    double of_refs = now->state_bytes - count * each_repository;
-    double each_ref = now->refs > 0 && of_refs > 0 ? of_refs / now->refs : REF_BYTES;
-    struct load then = { repositories, refs, now->state_bytes, now->file_per_state };
+    double each_repository = REPOSITORY_BYTES + (count > 0 ? now->repository_content / count : 40);
+    double each_ref = each_ref_takes(now, now->state_bytes - count * each_repository);
+    struct load then = *now;
 
+    then.repositories = repositories;
+    then.refs = refs;
+    then.file_per_state = now->refs < REFS_MIN ? FILE_PER_STATE : now->file_per_state;
     then.state_bytes += (repositories - count) * each_repository;
     then.state_bytes += (refs - now->refs) * each_ref;
     if (then.state_bytes < 0) {
@@ -66,9 +87,11 @@ static int project(struct cli *cli, const struct rk_reply *map, uint64_t refs,
     struct output *o = output_open(cli->format, OUTPUT_ROWS, columns, 8);
     struct load now = { (double)rk_reply_get_number(map, "repositories"),
                         (double)rk_reply_get_number(map, "refs"),
-                        (double)rk_reply_get_number(map, "state_bytes"), FILE_PER_STATE };
+                        (double)rk_reply_get_number(map, "state_bytes"),
+                        (double)rk_reply_get_number(map, "repository_bytes"),
+                        (double)rk_reply_get_number(map, "ref_bytes"),
+                        FILE_PER_STATE };
     double of_state = (double)rk_reply_get_number(map, "snapshot_state_bytes");
-    double names = (double)rk_reply_get_number(map, "repository_bytes");
 
     if (of_state > 0) {
         now.file_per_state = (double)rk_reply_get_number(map, "snapshot_bytes") / of_state;
@@ -78,7 +101,7 @@ static int project(struct cli *cli, const struct rk_reply *map, uint64_t refs,
         double per_repository = now.repositories > 0 ? now.refs / now.repositories : 0;
         double to_repositories = repositories != 0 ? (double)repositories : now.repositories;
         double to_refs = refs != 0 ? (double)refs : to_repositories * per_repository;
-        struct load then = grown(&now, names, to_repositories, to_refs);
+        struct load then = grown(&now, to_repositories, to_refs);
 
         put_row(o, "then", &then);
     }

@@ -190,6 +190,14 @@ def usage_and_reach():
         check("refkeeper" in wants(0, "completion", shell)[0], shell)
 
 
+def capacity_of_next_to_nothing():
+    """A few refs say little, and what a removed repository left in memory says nothing."""
+    wants(0, "bench", "--duration", "1s", "--clients", "4", "--keys", "30000")
+    then = as_json("capacity", "--refs", "1000000")[1]
+    check(30e6 < then["memory_bytes"] < 130e6, str(then))
+    check(20e6 < then["snapshot_bytes"] < 100e6, str(then))
+
+
 def bench_runs():
     rows = as_json("bench", "--clients", "16", "--connections", "4", "--keys", "1000", "--reads",
                    "50", "--duration", "1s", "--warmup", "100ms")
@@ -244,6 +252,7 @@ def main():
     try:
         run_tests([status_and_members, repositories, refs_and_their_refusals,
                    a_script_of_update_ref, import_and_verify, usage_and_reach, bench_runs,
+                   capacity_of_next_to_nothing,
                    writes_survive_the_death_of_the_leader, offline_tools])
     finally:
         CLUSTER.close()
