@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "base/rng.h"
+#include "storage/snapshot.h"
 
 enum rk_status store_open(struct store *t)
 {
@@ -104,4 +105,86 @@ enum rk_status store_append_sync(struct store *t, raft_term term, size_t count, 
     enum rk_status status = store_append(t, term, count, size);
 
     return status == RK_OK ? storage_sync(t->s, &t->why) : status;
+}
+
+/* ---- Snapshots ---- */
+
+/* Half noise, half repetition, so that blocks of both kinds appear. */
+static void fill_state(struct buffer *out, raft_index index, size_t size)
+{
+    struct rng rng;
+
+    rng_init(&rng, index);
+    for (size_t i = 0; i < size; i++) {
+        bool is_noise = (i / (300 * KIB)) % 2 == 1;
+
+        buffer_put_u8(out, is_noise ? (uint8_t)rng_next(&rng) : (uint8_t)(index + i % 50));
+    }
+}
+
+enum rk_status store_snapshot(struct store *t, raft_index index, raft_term term, size_t size)
+{
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    struct snapshot_writer *w = NULL;
+    struct buffer bytes = BUFFER_INIT;
+    enum rk_status status;
+
+    meta->last_index = index;
+    meta->last_term = term;
+    fill_state(&bytes, index, size);
+    status = snapshot_writer_open(t->fs, t->data_dir, meta, &w, &t->why);
+    if (status == RK_OK) {
+        status = snapshot_writer_put(w, buffer_slice(&bytes), &t->why);
+        if (status == RK_OK) {
+            status = snapshot_writer_commit(w, &t->why);
+        } else {
+            snapshot_writer_abort(w);
+        }
+    }
+    buffer_release(&bytes);
+    heap_free(meta);
+    return status;
+}
+
+static enum rk_status read_state(struct store *t, struct snapshot_reader *r, struct buffer *out)
+{
+    struct slice bytes = SLICE_NONE;
+    enum rk_status status;
+
+    do {
+        status = snapshot_reader_next(r, &bytes, &t->why);
+        if (status == RK_OK) {
+            buffer_put_slice(out, bytes);
+        }
+    } while (status == RK_OK && bytes.size > 0);
+    return status;
+}
+
+enum rk_status store_check_snapshot(struct store *t, raft_index index, raft_term term,
+                                    size_t *ret_size)
+{
+    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
+    struct snapshot_reader *r = NULL;
+    struct buffer found = BUFFER_INIT;
+    struct buffer expected = BUFFER_INIT;
+    enum rk_status status = snapshot_reader_open(t->fs, t->data_dir, index, term, meta, &r,
+                                                 &t->why);
+
+    if (status == RK_OK) {
+        status = read_state(t, r, &found);
+    }
+    if (status == RK_OK) {
+        fill_state(&expected, index, found.size);
+        *ret_size = found.size;
+        if (meta->last_index != index || meta->last_term != term ||
+            !slice_equal(buffer_slice(&found), buffer_slice(&expected))) {
+            errmsg_set(&t->why, "the snapshot is not what was written");
+            status = RK_CORRUPT;
+        }
+    }
+    snapshot_reader_close(r);
+    buffer_release(&found);
+    buffer_release(&expected);
+    heap_free(meta);
+    return status;
 }

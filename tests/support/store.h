@@ -42,4 +42,12 @@ void store_encode(struct buffer *out, raft_term term, raft_index index, size_t s
 /* True when the entry was made by store_encode() with its own term, index and size. */
 bool store_entry_is_genuine(const struct entry *entry);
 
+/* Writes a snapshot whose state is `size` bytes that follow from its index. */
+enum rk_status store_snapshot(struct store *t, raft_index index, raft_term term, size_t size);
+
+/* Reads one back.  CORRUPT, too, when header or state are not what store_snapshot() wrote.
+ * *ret_size is what it held. */
+enum rk_status store_check_snapshot(struct store *t, raft_index index, raft_term term,
+                                    size_t *ret_size);
+
 #endif

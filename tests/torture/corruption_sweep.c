@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/heap.h"
-#include "storage/snapshot.h"
 #include "storage/verify.h"
 #include "support/fs_memory.h"
 #include "support/store.h"
@@ -19,7 +17,7 @@
 #define STATE "raft-state.dat"
 #define SLOT_BYTES (64 * KIB)
 
-enum { FILE_COUNT = 5, TERM = 3, VOTE = 2, LAST_INDEX = 130 };
+enum { FILE_COUNT = 5, TERM = 3, VOTE = 2, LAST_INDEX = 130, STATE_BYTES = 2000 };
 
 static const char *const names[FILE_COUNT] = { LOG, INDEX, STATE, "raft-snapshot-40-1.dat",
                                                "raft-snapshot-80-2.dat" };
@@ -99,37 +97,6 @@ static void flip(struct buffer *bytes, size_t offset, uint8_t pattern)
 
 /* ---- The member ---- */
 
-static uint8_t state_byte(raft_index index, size_t at)
-{
-    return (uint8_t)(at * at * index >> 7);
-}
-
-static enum rk_status write_snapshot(struct store *t, raft_index index, raft_term term)
-{
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_writer *w = NULL;
-    struct buffer bytes = BUFFER_INIT;
-    enum rk_status status;
-
-    meta->last_index = index;
-    meta->last_term = term;
-    for (size_t i = 0; i < 2000; i++) {
-        buffer_put_u8(&bytes, state_byte(index, i));
-    }
-    status = snapshot_writer_open(t->fs, t->data_dir, meta, &w, &t->why);
-    if (status == RK_OK) {
-        status = snapshot_writer_put(w, buffer_slice(&bytes), &t->why);
-    }
-    if (status == RK_OK) {
-        status = snapshot_writer_commit(w, &t->why);
-    } else {
-        snapshot_writer_abort(w);
-    }
-    buffer_release(&bytes);
-    heap_free(meta);
-    return status;
-}
-
 /* Entries 41 to 130 behind two snapshots.  Terms 1, 2, 3; commands of 0 to 89 bytes. */
 static enum rk_status live(struct store *t)
 {
@@ -143,10 +110,10 @@ static enum rk_status live(struct store *t)
             status = store_append_sync(t, term, 1, i * 7 % 90);
         }
         if (status == RK_OK && i == 100) {
-            status = write_snapshot(t, 40, 1);
+            status = store_snapshot(t, 40, 1, STATE_BYTES);
         }
         if (status == RK_OK && i == 110) {
-            status = write_snapshot(t, 80, 2);
+            status = store_snapshot(t, 80, 2, STATE_BYTES);
         }
         if (status == RK_OK && i == 120) {
             status = storage_compact(t->s, 41, &t->why);
@@ -207,30 +174,13 @@ static const char *judge_state(const struct store *t)
 
 static const char *judge_snapshot(struct store *t)
 {
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_reader *r = NULL;
-    struct slice bytes = SLICE_NONE;
-    raft_index index = t->recovered.snapshot_last_index;
-    const char *wrong = NULL;
-    size_t at = 0;
+    size_t size = 0;
 
-    if (snapshot_reader_open(t->fs, t->data_dir, index, t->recovered.snapshot_last_term, meta, &r,
-                             &t->why) != RK_OK) {
-        heap_free(meta);
-        return "the chosen snapshot cannot be read";
+    if (store_check_snapshot(t, t->recovered.snapshot_last_index, t->recovered.snapshot_last_term,
+                             &size) != RK_OK) {
+        return "the chosen snapshot cannot be read, or changed";
     }
-    do {
-        if (snapshot_reader_next(r, &bytes, &t->why) != RK_OK) {
-            wrong = "the chosen snapshot cannot be read to its end";
-            break;
-        }
-        for (size_t i = 0; i < bytes.size; i++) {
-            wrong = bytes.data[i] == state_byte(index, at++) ? wrong : "a snapshot's state changed";
-        }
-    } while (bytes.size > 0);
-    snapshot_reader_close(r);
-    heap_free(meta);
-    return at == 2000 ? wrong : "a snapshot's state has another size";
+    return size == STATE_BYTES ? NULL : "a snapshot's state has another size";
 }
 
 /* One entry: genuine, or known to be damaged. */

@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/heap.h"
-#include "storage/snapshot.h"
 #include "support/failing_allocation.h"
 #include "support/store.h"
 #include "support/tap.h"
@@ -53,19 +51,7 @@ static bool append(struct life *l, raft_term term, size_t count)
 
 static bool take_snapshot(struct life *l, raft_index index)
 {
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_writer *w = NULL;
-    enum rk_status status;
-
-    meta->last_index = index;
-    meta->last_term = 1;
-    status = snapshot_writer_open(l->t.fs, l->t.data_dir, meta, &w, &l->t.why);
-    if (status == RK_OK) {
-        status = snapshot_writer_put(w, slice_of_text("the state"), &l->t.why);
-        status = status == RK_OK ? snapshot_writer_commit(w, &l->t.why) : status;
-    }
-    heap_free(meta);
-    return status == RK_OK;
+    return store_snapshot(&l->t, index, 1, 9) == RK_OK;
 }
 
 static bool read_back(struct life *l)

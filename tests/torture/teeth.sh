@@ -38,9 +38,10 @@ bites TERM_FORGOTTEN tests/torture/crash_sweep
 bites SYNC_RETRIED tests/unit/storage/test_damage
 bites ROT_TRUNCATED tests/torture/corruption_sweep
 bites LENGTH_TRUSTED tests/torture/corruption_sweep
+bites SUFFIX_DROPPED tests/paper/test_figure_2
 
 for program in tests/torture/crash_sweep tests/torture/corruption_sweep \
-    tests/unit/storage/test_damage; do
+    tests/unit/storage/test_damage tests/paper/test_figure_2; do
     check "no tooth bites, and $program passes" "$RK_BUILDDIR/$program"
 done
 done_testing

@@ -137,29 +137,10 @@ static bool step_truncate(struct script *x, raft_index from)
 
 static bool step_snapshot(struct script *x, raft_index index, raft_term term)
 {
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_writer *w = NULL;
-    struct buffer bytes = BUFFER_INIT;
-
-    meta->last_index = index;
-    meta->last_term = term;
-    for (size_t i = 0; i < 9000; i++) {
-        buffer_put_u8(&bytes, (uint8_t)(i * i * index >> 7));
-    }
-    x->status = snapshot_writer_open(x->t.fs, x->t.data_dir, meta, &w, &x->t.why);
-    if (x->status == RK_OK) {
-        x->status = snapshot_writer_put(w, buffer_slice(&bytes), &x->t.why);
-        if (x->status == RK_OK) {
-            x->status = snapshot_writer_commit(w, &x->t.why);
-        } else {
-            snapshot_writer_abort(w);
-        }
-    }
+    x->status = store_snapshot(&x->t, index, term, 9000);
     if (x->status == RK_OK) {
         x->promise.snapshot = index;
     }
-    buffer_release(&bytes);
-    heap_free(meta);
     return x->status == RK_OK;
 }
 

@@ -2,7 +2,6 @@
 #include "storage_case.h"
 
 #include "base/heap.h"
-#include "base/rng.h"
 #include "support/tmpdir.h"
 
 int case_setup(void **state)
@@ -200,75 +199,4 @@ void case_unlink(struct store *t, const char *name)
     assert_int_equal(t->fs->ops->open_dir(t->fs, t->data_dir, false, &dir), 0);
     assert_int_equal(t->fs->ops->unlink(t->fs, dir, name), 0);
     t->fs->ops->close(t->fs, dir);
-}
-
-/* ---- Snapshots ---- */
-
-/* Half noise, half repetition, so that blocks of both kinds appear. */
-static void fill_state(struct buffer *out, raft_index index, size_t size)
-{
-    struct rng rng;
-
-    rng_init(&rng, index);
-    for (size_t i = 0; i < size; i++) {
-        bool is_noise = (i / (300 * KIB)) % 2 == 1;
-
-        buffer_put_u8(out, is_noise ? (uint8_t)rng_next(&rng) : (uint8_t)(index + i % 50));
-    }
-}
-
-enum rk_status case_snapshot(struct store *t, raft_index index, raft_term term, size_t size)
-{
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_writer *w = NULL;
-    struct buffer bytes = BUFFER_INIT;
-    enum rk_status status;
-
-    meta->last_index = index;
-    meta->last_term = term;
-    fill_state(&bytes, index, size);
-    status = snapshot_writer_open(t->fs, t->data_dir, meta, &w, &t->why);
-    if (status == RK_OK) {
-        status = snapshot_writer_put(w, buffer_slice(&bytes), &t->why);
-        if (status == RK_OK) {
-            status = snapshot_writer_commit(w, &t->why);
-        } else {
-            snapshot_writer_abort(w);
-        }
-    }
-    buffer_release(&bytes);
-    heap_free(meta);
-    return status;
-}
-
-enum rk_status case_check_snapshot(struct store *t, raft_index index, raft_term term,
-                                   size_t *ret_size)
-{
-    struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    struct snapshot_reader *r = NULL;
-    struct buffer found = BUFFER_INIT;
-    struct buffer expected = BUFFER_INIT;
-    struct slice bytes = SLICE_NONE;
-    enum rk_status status = snapshot_reader_open(t->fs, t->data_dir, index, term, meta, &r,
-                                                 &t->why);
-
-    while (status == RK_OK) {
-        status = snapshot_reader_next(r, &bytes, &t->why);
-        if (status != RK_OK || bytes.size == 0) {
-            break;
-        }
-        buffer_put_slice(&found, bytes);
-    }
-    if (status == RK_OK) {
-        assert_int_equal(meta->last_index, index);
-        assert_int_equal(meta->last_term, term);
-        fill_state(&expected, index, found.size);
-        assert_true(slice_equal(buffer_slice(&found), buffer_slice(&expected)));
-        *ret_size = found.size;
-    }
-    snapshot_reader_close(r);
-    buffer_release(&found);
-    buffer_release(&expected);
-    heap_free(meta);
-    return status;
 }

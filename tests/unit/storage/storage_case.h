@@ -58,10 +58,4 @@ void case_flip(struct store *t, const char *name, uint64_t offset);
 void case_truncate(struct store *t, const char *name, uint64_t size);
 void case_unlink(struct store *t, const char *name);
 
-/* Writes a snapshot whose state is `size` bytes that follow from its index. */
-enum rk_status case_snapshot(struct store *t, raft_index index, raft_term term, size_t size);
-/* Reads one back and compares.  *ret_size is what it held. */
-enum rk_status case_check_snapshot(struct store *t, raft_index index, raft_term term,
-                                   size_t *ret_size);
-
 #endif

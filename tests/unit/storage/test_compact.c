@@ -7,7 +7,7 @@ static void fill(struct store *t)
 {
     OK(store_open(t));
     OK(store_append_sync(t, 1, 5000, 100));
-    OK(case_snapshot(t, 4000, 1, 1000));
+    OK(store_snapshot(t, 4000, 1, 1000));
 }
 
 static bool stop_at_once(void *context)

@@ -213,7 +213,7 @@ static void what_a_snapshot_covers_costs_nothing(void **state)
 
     for (unsigned voters = 1; voters <= 3; voters += 2) {
         fill(t);
-        OK(case_snapshot(t, 8, 2, 1000));
+        OK(store_snapshot(t, 8, 2, 1000));
         store_close(t);
         t->voters = voters;
         case_flip(t, LOG, 4 * ENTRY_BYTES + 30);
@@ -236,7 +236,7 @@ static void damage_on_both_sides_of_a_snapshot_costs_what_is_behind(void **state
     struct store *t = *state;
 
     fill(t);
-    OK(case_snapshot(t, 5, 1, 1000));
+    OK(store_snapshot(t, 5, 1, 1000));
     store_close(t);
     case_flip(t, LOG, 2 * ENTRY_BYTES + 30);
     case_flip(t, LOG, 8 * ENTRY_BYTES + 30);
@@ -251,8 +251,8 @@ static void a_log_without_a_snapshot_before_it_is_fetched_anew(void **state)
     struct store *t = *state;
 
     fill(t);
-    OK(case_snapshot(t, 3, 1, 1000));
-    OK(case_snapshot(t, 8, 2, 1000));
+    OK(store_snapshot(t, 3, 1, 1000));
+    OK(store_snapshot(t, 8, 2, 1000));
     OK(storage_compact(t->s, 7, &t->why));
     store_close(t);
     case_flip(t, "raft-snapshot-8-2.dat", 100);
@@ -347,10 +347,10 @@ static void prepare(struct store *t, damage_fn damage)
 {
     fill(t);
     if (damage == damage_snapshots) {
-        OK(case_snapshot(t, 5, 1, 1000));
+        OK(store_snapshot(t, 5, 1, 1000));
         OK(storage_compact(t->s, 5, &t->why));
     } else if (damage != damage_log) {
-        OK(case_snapshot(t, 5, 1, 1000));
+        OK(store_snapshot(t, 5, 1, 1000));
     }
     store_close(t);
     damage(t);

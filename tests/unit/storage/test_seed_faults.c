@@ -71,7 +71,7 @@ static void fault_04_applying_starts_at_the_snapshot_not_at_the_last_entry(void 
     store_close(t);
     OK(store_open(t));
     assert_int_equal(t->recovered.snapshot_last_index, 0);
-    OK(case_snapshot(t, 20, 1, 100));
+    OK(store_snapshot(t, 20, 1, 100));
     store_close(t);
     OK(store_open(t));
     assert_int_equal(t->recovered.snapshot_last_index, 20);
@@ -115,7 +115,7 @@ static void fault_06_truncation_and_compaction_never_rewrite_in_place(void **sta
     case_read_file(t, LOG, &after);
     assert_int_equal(after.size, 30 * 34);
     assert_memory_equal(before.data, after.data, after.size);
-    OK(case_snapshot(t, 30, 1, 100));
+    OK(store_snapshot(t, 30, 1, 100));
     fs_faulty_arm(case_faulty(t), (struct fs_fault){ .kind = FS_FAULT_NONE });
     OK(storage_compact(t->s, 11, &t->why));
     case_kill(t, FS_CRASH_LOSE);
@@ -133,7 +133,7 @@ static void fault_07_an_empty_log_and_a_log_covered_entirely_are_compacted(void 
     OK(store_open(t));
     OK(storage_compact(t->s, 1, &t->why));
     OK(store_append_sync(t, 1, 50, 10));
-    OK(case_snapshot(t, 50, 1, 100));
+    OK(store_snapshot(t, 50, 1, 100));
     OK(storage_compact(t->s, 51, &t->why));
     assert_int_equal(storage_log_bytes(t->s), 0);
     OK(storage_compact(t->s, 51, &t->why));
@@ -145,7 +145,7 @@ static void fault_08_indexes_go_on_from_the_snapshot(void **state)
 
     OK(store_open(t));
     OK(store_append_sync(t, 4, 50, 10));
-    OK(case_snapshot(t, 50, 4, 100));
+    OK(store_snapshot(t, 50, 4, 100));
     OK(storage_compact(t->s, 51, &t->why));
     assert_int_equal(storage_last_index(t->s), 50);
     OK(store_append_sync(t, 4, 3, 10));

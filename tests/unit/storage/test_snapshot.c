@@ -15,8 +15,8 @@ static void a_snapshot_gives_back_what_was_put_in(void **state)
     size_t size;
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        OK(case_snapshot(t, 10 + i, 2, sizes[i]));
-        OK(case_check_snapshot(t, 10 + i, 2, &size));
+        OK(store_snapshot(t, 10 + i, 2, sizes[i]));
+        OK(store_check_snapshot(t, 10 + i, 2, &size));
         assert_int_equal(size, sizes[i]);
     }
 }
@@ -25,9 +25,9 @@ static void the_two_newest_are_kept(void **state)
 {
     struct store *t = *state;
 
-    OK(case_snapshot(t, 9, 1, 100));
-    OK(case_snapshot(t, 10, 1, 100));
-    OK(case_snapshot(t, 100, 2, 100));
+    OK(store_snapshot(t, 9, 1, 100));
+    OK(store_snapshot(t, 10, 1, 100));
+    OK(store_snapshot(t, 100, 2, 100));
     assert_false(case_file_exists(t, "raft-snapshot-9-1.dat"));
     assert_true(case_file_exists(t, "raft-snapshot-10-1.dat"));
     assert_true(case_file_exists(t, "raft-snapshot-100-2.dat"));
@@ -39,7 +39,7 @@ static void any_flipped_bit_is_found_before_the_first_byte_is_given_out(void **s
     struct store *t = *state;
     uint64_t bytes;
 
-    OK(case_snapshot(t, 5, 1, 700));
+    OK(store_snapshot(t, 5, 1, 700));
     bytes = case_file_bytes(t, "raft-snapshot-5-1.dat");
     for (uint64_t i = 0; i < bytes; i++) {
         struct snapshot_meta meta;
@@ -69,8 +69,8 @@ static void a_damaged_newest_snapshot_falls_back_to_the_older(void **state)
 
     OK(store_open(t));
     OK(store_append_sync(t, 1, 100, 50));
-    OK(case_snapshot(t, 50, 1, 3000));
-    OK(case_snapshot(t, 90, 1, 3000));
+    OK(store_snapshot(t, 50, 1, 3000));
+    OK(store_snapshot(t, 90, 1, 3000));
     OK(storage_compact(t->s, 41, &t->why));
     store_close(t);
     case_flip(t, "raft-snapshot-90-1.dat", 130);
@@ -79,7 +79,7 @@ static void a_damaged_newest_snapshot_falls_back_to_the_older(void **state)
     assert_int_equal(t->recovered.snapshots_damaged, 1);
     assert_false(case_file_exists(t, "raft-snapshot-90-1.dat"));
     assert_int_equal(case_count_entries(t, 1), 60);
-    OK(case_snapshot(t, 95, 1, 3000));
+    OK(store_snapshot(t, 95, 1, 3000));
     assert_true(case_file_exists(t, "raft-snapshot-50-1.dat"));
     assert_false(case_file_exists(t, "raft-snapshot-90-1.damaged"));
     OK(storage_compact(t->s, 96, &t->why));
@@ -98,7 +98,7 @@ static void compaction_cuts_the_front_and_keeps_the_rest(void **state)
     OK(store_open(t));
     OK(store_append_sync(t, 1, 3000, 40));
     OK(store_append(t, 2, 3000, 40));
-    OK(case_snapshot(t, 4000, 2, 100));
+    OK(store_snapshot(t, 4000, 2, 100));
     OK(storage_compact(t->s, 3501, &t->why));
     assert_int_equal(storage_first_index(t->s), 3501);
     assert_int_equal(storage_last_index(t->s), 6000);
@@ -127,7 +127,7 @@ static void compaction_may_take_everything(void **state)
     OK(store_open(t));
     OK(storage_compact(t->s, 1, &t->why)); /* an empty log */
     OK(store_append_sync(t, 3, 20, 40));
-    OK(case_snapshot(t, 20, 3, 100));
+    OK(store_snapshot(t, 20, 3, 100));
     OK(storage_compact(t->s, 21, &t->why));
     assert_int_equal(storage_first_index(t->s), 21);
     assert_int_equal(storage_last_index(t->s), 20);
@@ -190,11 +190,11 @@ static void a_snapshot_being_sent_outlives_its_name(void **state)
     struct buffer before = BUFFER_INIT;
     struct buffer after = BUFFER_INIT;
 
-    OK(case_snapshot(t, 5, 1, 50000));
+    OK(store_snapshot(t, 5, 1, 50000));
     case_read_file(t, "raft-snapshot-5-1.dat", &before);
     OK(snapshot_source_open(t->fs, t->data_dir, 5, 1, &source, &t->why));
-    OK(case_snapshot(t, 6, 1, 1000));
-    OK(case_snapshot(t, 7, 1, 1000));
+    OK(store_snapshot(t, 6, 1, 1000));
+    OK(store_snapshot(t, 7, 1, 1000));
     assert_false(case_file_exists(t, "raft-snapshot-5-1.dat"));
     OK(snapshot_source_read(source, 0, before.size, &after, &t->why));
     assert_int_equal(snapshot_source_bytes(source), before.size);
@@ -237,7 +237,7 @@ static void a_received_snapshot_replaces_the_log(void **state)
     case_setup((void **)&to);
     OK(store_open(to));
     OK(store_append_sync(to, 1, 30, 40));
-    OK(case_snapshot(t, 500, 7, 400 * KIB));
+    OK(store_snapshot(t, 500, 7, 400 * KIB));
     t->why = to->why;
     OK(transfer(t, to, 500, 7, &meta));
     assert_int_equal(meta.last_index, 500);
@@ -245,7 +245,7 @@ static void a_received_snapshot_replaces_the_log(void **state)
     OK(storage_install(to->s, 500, 7, false, &to->why));
     assert_int_equal(storage_first_index(to->s), 501);
     OK(store_append_sync(to, 7, 10, 40));
-    OK(case_snapshot(t, 505, 7, 1000));
+    OK(store_snapshot(t, 505, 7, 1000));
     OK(transfer(t, to, 505, 7, &meta));
     OK(storage_install(to->s, 505, 7, true, &to->why));
     store_close(to);
@@ -265,15 +265,15 @@ static void an_interrupted_installation_is_finished_at_open(void **state)
     OK(store_open(t));
     OK(store_append_sync(t, 2, 30, 40));
     store_close(t);
-    OK(case_snapshot(t, 40, 2, 1000));
+    OK(store_snapshot(t, 40, 2, 1000));
     OK(store_open(t));
     assert_int_equal(t->recovered.log_first_index, 41);
     assert_int_equal(t->recovered.log_last_index, 40);
     assert_int_equal(t->recovered.log_last_term, 2);
-    OK(case_check_snapshot(t, 40, 2, &size));
+    OK(store_check_snapshot(t, 40, 2, &size));
     OK(store_append_sync(t, 2, 30, 40));
     store_close(t);
-    OK(case_snapshot(t, 50, 3, 1000)); /* the log has term 2 there */
+    OK(store_snapshot(t, 50, 3, 1000)); /* the log has term 2 there */
     OK(store_open(t));
     assert_int_equal(t->recovered.log_first_index, 51);
     assert_int_equal(t->recovered.log_last_term, 3);
@@ -289,7 +289,7 @@ static void a_damaged_or_foreign_transfer_is_refused(void **state)
     uint8_t other_cluster[CLUSTER_ID_BYTES] = { 7 };
 
     case_setup((void **)&to);
-    OK(case_snapshot(t, 5, 1, 1000));
+    OK(store_snapshot(t, 5, 1, 1000));
     case_read_file(t, "raft-snapshot-5-1.dat", &bytes);
     OK(snapshot_receiver_open(to->fs, to->data_dir, (struct snapshot_id){ 5, 1, 0 }, &r, &t->why));
     OK(snapshot_receiver_put(r, 0, buffer_slice(&bytes), &t->why));

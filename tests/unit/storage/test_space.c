@@ -18,7 +18,7 @@ static void a_reserve_is_held_for_a_snapshot_and_a_compacted_log(void **state)
 
     OK(store_open(t));
     OK(store_append_sync(t, 1, 1000, 1000));
-    OK(case_snapshot(t, 900, 1, 4 * MIB));
+    OK(store_snapshot(t, 900, 1, 4 * MIB));
     OK(storage_tick(t->s, 10000, &t->why));
     assert_false(storage_is_short_of_space(t->s));
     assert_true(case_file_bytes(t, RESERVE) >
@@ -103,7 +103,7 @@ static void the_reserve_is_enough_to_compact_with(void **state)
     OK(store_open(t));
     OK(store_append_sync(t, 1, 14, 1 * MIB));
     OK(store_append_sync(t, 1, 20, 1000));
-    OK(case_snapshot(t, 14, 1, 1 * MIB));
+    OK(store_snapshot(t, 14, 1, 1 * MIB));
     OK(storage_tick(t->s, 10000, &t->why));
     OK(storage_tick(t->s, 12000, &t->why));
     assert_false(storage_is_short_of_space(t->s));
@@ -111,7 +111,7 @@ static void the_reserve_is_enough_to_compact_with(void **state)
     assert_int_equal(storage_compact(t->s, 15, &t->why), RK_NOSPACE);
     assert_int_equal(storage_first_index(t->s), 1); /* nothing changed */
     storage_release_reserve(t->s, 12000);
-    OK(case_snapshot(t, 30, 1, 1 * MIB));
+    OK(store_snapshot(t, 30, 1, 1 * MIB));
     OK(storage_compact(t->s, 15, &t->why));
     assert_int_equal(case_count_entries(t, 15), 20);
     OK(storage_tick(t->s, 14000, &t->why));
