@@ -173,5 +173,8 @@ void driver_step(struct node *n, const struct raft_event *event)
     if (e->role_changed) {
         note_role(n);
     }
+    if (e->forgetful != 0) {
+        identity_forgetful(n, e->forgetful);
+    }
     members_note(n);
 }

@@ -87,6 +87,25 @@ const struct peer_identity *identity_find(const struct node *n, node_id id)
     return NULL;
 }
 
+/* Told once each time: with the right directory it is welcome. */
+static bool is_forgetful(struct node *n, const struct hello *hello, struct errmsg *why)
+{
+    for (size_t i = 0; i < n->peer_count; i++) {
+        struct peer_identity *p = &n->peers[i];
+
+        if (p->id == hello->sender && p->has_forgotten && p->incarnation == hello->incarnation) {
+            p->has_forgotten = false;
+            errmsg_set(why,
+                       "the data directory of %s was put back from an older copy: entries it had "
+                       "acknowledged are missing; put the right one back, or empty it and run "
+                       "`refkeeper member replace`",
+                       hello->sender_name);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The sender's word against what is known of it. */
 static enum rk_status check_member(const struct node *n, const struct member *member,
                                    const struct hello *hello, struct errmsg *why)
@@ -138,6 +157,9 @@ enum rk_status identity_check_hello(void *context, const struct hello *hello, st
         errmsg_set(why, "%s has another data directory than the one %s knows", n->options.name,
                    hello->sender_name);
         return RK_FOREIGN;
+    }
+    if (is_forgetful(n, hello, why)) {
+        return RK_CORRUPT;
     }
     member = membership_find(raft_membership(n->raft), hello->sender);
     return member == NULL ? identity_admit_guest(n, hello, why)
@@ -217,6 +239,21 @@ void identity_opened(struct node *n, node_id peer, const struct hello *hello)
     copy_text(p->http_address, sizeof p->http_address, hello->http_address);
     n->changes.is_identity_due = true;
     remember(n, p);
+}
+
+void identity_forgetful(struct node *n, node_id peer)
+{
+    const struct member *member = membership_find(raft_membership(n->raft), peer);
+    struct peer_identity *p = identity_slot(n, peer);
+
+    node_log(n, NODE_LOG_ERROR,
+             "%s has lost entries it had acknowledged: its data directory was put back from an "
+             "older copy, or its disk does not keep what it says; it is refused",
+             member == NULL ? "?" : member->name);
+    if (p != NULL && p->id == peer) {
+        p->has_forgotten = true;
+    }
+    transport_drop(n->transport, peer, "it has lost entries it had acknowledged");
 }
 
 bool identity_may_bootstrap(const struct node *n)

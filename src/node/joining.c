@@ -203,7 +203,10 @@ void members_refused(void *context, node_id peer, enum rk_status status, const c
     struct node *n = context;
 
     (void)peer;
-    (void)text;
+    if (status == RK_CORRUPT) {
+        node_halt(n, 65, "%s", text);
+        return;
+    }
     if (status != RK_REMOVED || raft_membership_index(n->raft) == 0) {
         return;
     }

@@ -59,6 +59,7 @@ struct node {
     struct peer_identity {
         node_id id;
         bool is_empty;
+        bool has_forgotten; /* entries it had acknowledged: to be told at its next HELLO */
         uint64_t incarnation;
         uint64_t boot_count;
         uint64_t features; /* its highest level */
@@ -143,6 +144,8 @@ void identity_first_membership(struct node *n, struct membership *ret_membership
 /* A membership entry was applied: remember it durably, connect accordingly. */
 void identity_learned(struct node *n, const struct membership *membership, raft_index index);
 const struct peer_identity *identity_find(const struct node *n, node_id id);
+/* The core says that this peer's directory lacks what it had acknowledged: not heard any more. */
+void identity_forgetful(struct node *n, node_id peer);
 
 /* ---- joining.c ---- */
 

@@ -43,7 +43,8 @@ struct transport_callbacks {
      * Judges the other side's HELLO after versions and certificate, before target, name and id
      * are held against the members: cluster id, incarnation, boot count.  It may call
      * transport_set_self() and transport_set_members() to admit the sender.
-     * Errors: FOREIGN, REMOVED with a sentence for the log and the other side.
+     * Errors: FOREIGN, REMOVED, CORRUPT (the sender's directory is an old copy: it stops) with a
+     * sentence for the log and the other side.
      */
     enum rk_status (*check_hello)(void *context, const struct hello *hello, struct errmsg *why);
     void (*opened)(void *context, node_id peer, const struct hello *hello);

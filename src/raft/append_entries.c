@@ -263,6 +263,61 @@ void receive_append_entries(struct raft *r, const struct message *m)
     }
 }
 
+/*
+ * A log that ends before what it acknowledged to this leader is that of an old message, or of a
+ * directory put back from a copy.  Asked anew: whoever says so once it heard a question that
+ * was asked after the acknowledgement has forgotten [DESIGN 4].  It counts again, from nothing,
+ * when its log reaches as far without having been sent anything: the right directory is back.
+ */
+static bool has_forgotten(struct raft *r, struct progress *p, const struct message *m)
+{
+    raft_index last_index = m->u.append_entries_reply.last_log_index;
+    bool is_asked = p->doubt_sequence != 0 &&
+                    m->u.append_entries_reply.read_sequence >= p->doubt_sequence;
+
+    if (p->has_forgotten) {
+        return !is_asked || last_index < p->doubt_index;
+    }
+    if (last_index >= p->match_index || m->u.append_entries_reply.is_repairing) {
+        p->doubt_sequence = 0;
+        return false;
+    }
+    if (p->doubt_sequence == 0 || last_index >= p->doubt_index) {
+        p->doubt_sequence = r->read_sequence + 1;
+        p->doubt_index = p->match_index;
+        r->is_doubt_due = true;
+        return false;
+    }
+    return is_asked;
+}
+
+static void distrust(struct raft *r, struct raft_member *member, const struct message *m)
+{
+    struct progress *p = &member->progress;
+    raft_index last_index = m->u.append_entries_reply.last_log_index;
+
+    if (p->has_forgotten && m->u.append_entries_reply.read_sequence < p->doubt_sequence) {
+        r->is_doubt_due = true; /* an old one, or of a new process: it is asked again */
+        return;
+    }
+    raft_trace(r, "%" PRIu64 " ends at %" PRIu64 " but acknowledged %" PRIu64 " -> distrust",
+               member->id, last_index, p->doubt_index);
+    if (p->match_index > last_index) {
+        progress_regress(p, last_index);
+    }
+    p->has_forgotten = true;
+    p->doubt_sequence = r->read_sequence + 1;
+    r->is_doubt_due = true;
+    r->effects->forgetful = member->id;
+}
+
+static void trust(struct raft *r, struct raft_member *member)
+{
+    raft_trace(r, "%" PRIu64 " has again what it acknowledged", member->id);
+    member->progress.has_forgotten = false;
+    member->progress.doubt_sequence = 0;
+}
+
 /* PRE: of the current term. */
 void receive_append_entries_reply(struct raft *r, const struct message *m)
 {
@@ -277,6 +332,13 @@ void receive_append_entries_reply(struct raft *r, const struct message *m)
         raft_trace(r, "append_entries_reply from %" PRIu64 ": beyond what was sent -> drop",
                    m->from);
         return;
+    }
+    if (has_forgotten(r, &member->progress, m)) {
+        distrust(r, member, m);
+        return;
+    }
+    if (member->progress.has_forgotten) {
+        trust(r, member);
     }
     member->progress.heard_ms = r->now_ms;
     member->progress.is_full = m->u.append_entries_reply.is_full;

@@ -48,6 +48,12 @@ struct progress {
     time_ms moved_ms;       /* when match_index or its tail last moved, or the window opened */
     raft_index tail_index;  /* its last log index as of its newest reply */
     uint64_t read_sequence; /* newest read round it confirmed in this term */
+
+    /* Its log seemed shorter than doubt_index, which it had acknowledged: an answer to this round,
+     * or a later one, that says so again proves it; 0 = no doubt. */
+    uint64_t doubt_sequence;
+    raft_index doubt_index;
+    bool has_forgotten;     /* proven: it does not count, and is sent nothing but heartbeats */
     time_ms lease_until_ms; /* steady: it votes for nobody before; 0 = it promised nothing */
 
     /* Catching up, in rounds: each ends when it has what the leader had at its beginning

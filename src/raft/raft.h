@@ -256,6 +256,8 @@ struct raft_effects {
 
     bool role_changed; /* role, leader or term */
 
+    node_id forgetful; /* acknowledged more than it has, and does not count; 0 = nobody */
+
     const char *halt; /* a contradiction only a person can solve: stop the node; else NULL */
 
     size_t send_capacity, read_capacity, send_snapshot_capacity; /* owned by the core */

@@ -26,6 +26,7 @@ void replication_start(struct raft *r)
     r->heartbeat_due_ms = r->now_ms;
     r->read_sequence = 0;
     r->is_round_due = false;
+    r->is_doubt_due = false;
     r->lease.round_count = 0;
     r->lease.is_void = false;
     r->lost_count = 0;
@@ -224,6 +225,9 @@ static bool send_by_mode(struct raft *r, struct raft_member *member)
 {
     struct progress *p = &member->progress;
 
+    if (p->has_forgotten) {
+        return false;
+    }
     if (p->mode == RAFT_PROGRESS_SNAPSHOT) {
         if (r->now_ms < p->snapshot_retry_ms) {
             return false;
@@ -270,7 +274,7 @@ static void turn_member(struct raft *r, struct raft_member *member, bool is_beat
 void replication_turn(struct raft *r)
 {
     bool is_beat = r->now_ms >= r->heartbeat_due_ms;
-    bool is_round = r->is_round_due || (is_beat && r->config.has_leases);
+    bool is_round = r->is_round_due || r->is_doubt_due || (is_beat && r->config.has_leases);
 
     if (r->role != RAFT_LEADER) {
         return;
@@ -282,6 +286,7 @@ void replication_turn(struct raft *r)
     if (is_round) {
         r->read_sequence++;
         r->is_round_due = false;
+        r->is_doubt_due = false;
         lease_round_sent(r);
     }
     if (is_beat) {

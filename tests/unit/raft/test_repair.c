@@ -183,6 +183,67 @@ static void a_reply_without_the_flag_takes_nothing_back(void **state)
     core_close(&c);
 }
 
+static void short_reply(struct core *c, raft_index last_index, uint64_t read_sequence)
+{
+    struct message m = { .type = MESSAGE_APPEND_ENTRIES_REPLY, .from = 3, .to = 1, .term = 6 };
+
+    m.u.append_entries_reply.reject_index = 5;
+    m.u.append_entries_reply.last_log_index = last_index;
+    m.u.append_entries_reply.read_sequence = read_sequence;
+    core_receive(c, &m);
+}
+
+/* A data directory put back from a copy: its log ends before what it had acknowledged. */
+static void a_member_that_forgot_is_asked_once_more_and_not_counted(void **state)
+{
+    struct core c;
+
+    (void)state;
+    core_open(&c, 3, 5, 0, TERMS(1, 2, 2, 4));
+    core_lead(&c);
+    core_append_reply(&c, 3, 6, 5, 0);
+    short_reply(&c, 2, 0); /* may be old */
+    assert_int_equal(c.effects.forgetful, 0);
+    core_event(&c, RAFT_TURN);
+    assert_int_equal(
+        core_sent(&c, MESSAGE_APPEND_ENTRIES, 3)->message.u.append_entries.read_sequence, 1);
+    short_reply(&c, 2, 0); /* so may be this one */
+    assert_int_equal(c.effects.forgetful, 0);
+    assert_int_equal(match_of_3(&c), 5);
+    short_reply(&c, 2, 1); /* it has heard a question asked after its acknowledgement */
+    assert_int_equal(c.effects.forgetful, 3);
+    assert_int_equal(match_of_3(&c), 0);
+    core_persist(&c);
+    core_append_reply(&c, 3, 6, 5, 1);
+    assert_int_equal(core_status(&c).commit_index, 0); /* 1 alone */
+    core_append_reply(&c, 2, 6, 5, 0);
+    assert_int_equal(core_status(&c).commit_index, 5);
+    core_event(&c, RAFT_TURN);
+    assert_int_equal(core_sent(&c, MESSAGE_APPEND_ENTRIES, 3)->message.u.append_entries.count, 0);
+    core_append_reply(&c, 3, 6, 5, 2); /* the right directory is back */
+    assert_int_equal(match_of_3(&c), 5);
+    core_close(&c);
+}
+
+static void an_old_reply_leaves_no_doubt(void **state)
+{
+    struct core c;
+
+    (void)state;
+    core_open(&c, 3, 5, 0, TERMS(1, 2, 2, 4));
+    core_lead(&c);
+    core_append_reply(&c, 3, 6, 5, 0);
+    short_reply(&c, 2, 0);
+    core_event(&c, RAFT_TURN);
+    core_append_reply(&c, 3, 6, 5, 1);
+    short_reply(&c, 2, 0);
+    core_event(&c, RAFT_TURN);
+    short_reply(&c, 2, 1);
+    assert_int_equal(c.effects.forgetful, 0);
+    assert_int_equal(match_of_3(&c), 5);
+    core_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +254,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_that_reaches_as_far_will_do),
         cmocka_unit_test(the_leader_counts_no_more_what_was_lost),
         cmocka_unit_test(a_reply_without_the_flag_takes_nothing_back),
+        cmocka_unit_test(a_member_that_forgot_is_asked_once_more_and_not_counted),
+        cmocka_unit_test(an_old_reply_leaves_no_doubt),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
