@@ -15,7 +15,7 @@
 #include "sys/clock.h"
 
 #define GIT_MS 30000
-#define GIT_MAJOR 2
+#define GIT_MAJOR 2  /* there is no other since 2014; a third counts as newer */
 #define GIT_MINOR 29 /* the first with proc-receive */
 
 struct doctor {
@@ -47,15 +47,35 @@ static bool is_repository(const char *git_dir)
     return is_one;
 }
 
+static bool is_at_least(int major, int minor, int wanted)
+{
+    return major > GIT_MAJOR || (major == GIT_MAJOR && minor >= wanted);
+}
+
+/* What a newer git would bring; nothing of it is needed.  [docs/GIT.md, Versions of git] */
+static const struct {
+    int minor;
+    const char *what;
+} newer[] = {
+    { 46, "2.46 shows symbolic refs to the guard; not needed" },
+    { 51, "2.51 writes a push without us at once; not needed" },
+    { 54, "2.54 tells hooks before it locks; not needed" },
+};
+
 static void check_version(struct doctor *d)
 {
     static const char *const words[] = { "version", NULL };
     char *line = git_line(NULL, words, clock_monotonic_ms() + GIT_MS);
     int major = 0, minor = 0;
     bool is_ok = sscanf(line, "git version %d.%d", &major, &minor) == 2 &&
-                 (major > GIT_MAJOR || (major == GIT_MAJOR && minor >= GIT_MINOR));
+                 is_at_least(major, minor, GIT_MINOR);
 
     tell(d, "git version", is_ok, line, "proc-receive needs git 2.29 or newer");
+    for (size_t i = 0; is_ok && i < sizeof newer / sizeof newer[0]; i++) {
+        if (!is_at_least(major, minor, newer[i].minor)) {
+            tell(d, "newer git", true, newer[i].what, NULL);
+        }
+    }
     heap_free(line);
 }
 
