@@ -169,6 +169,34 @@ static void refuse(struct http_connection *c, int code, enum rk_status status, c
     http_answer_failure(c, code, &f);
 }
 
+/* Another method than those of `row` and the rows of its path behind it; NULL = than GET and HEAD.
+ * [RFC 9110 15.5.6] */
+static void refuse_method(struct http_connection *c, const struct http_route_row *row)
+{
+    struct buffer allow = BUFFER_INIT, out = BUFFER_INIT;
+    const char *path = row == NULL ? NULL : row->path;
+    struct failure f;
+    struct sink s;
+
+    buffer_printf(&allow, "Allow: %s", row == NULL ? "GET, HEAD" : "");
+    for (const char *comma = ""; row != NULL && row->method != NULL; row++) {
+        if (strcmp(row->path, path) == 0) {
+            buffer_printf(&allow, "%s%s%s", comma, row->method,
+                          strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
+            comma = ", ";
+        }
+    }
+    buffer_printf(&allow, "\r\n");
+    buffer_put_u8(&allow, '\0');
+    failure_set(&f, RK_UNSUPPORTED, "another method; see Allow");
+    http_begin_json(c, &s, &out);
+    sink_failure(&s, &f);
+    sink_finish_json(&s);
+    http_answer(c, 405, "application/json", (const char *)allow.data, buffer_slice(&out));
+    buffer_release(&out);
+    buffer_release(&allow);
+}
+
 /* False when it answered. */
 static bool is_allowed(struct http_connection *c, const struct http_head *head, unsigned scope)
 {
@@ -426,7 +454,7 @@ static bool answer_probe(struct http_connection *c, const struct http_head *head
             continue;
         }
         if (!is_get) {
-            refuse(c, 405, RK_UNSUPPORTED, "only GET and HEAD");
+            refuse_method(c, NULL);
         } else if (probes[i].is_free || is_allowed(c, head, SERVER_MAY_READ)) {
             probes[i].answer(c);
         }
@@ -439,7 +467,7 @@ void http_route(struct http_connection *c, const struct http_head *head, struct 
 {
     bool is_get = c->is_head || slice_equal(head->method, slice_of_text("GET"));
     struct slice method = c->is_head ? slice_of_text("GET") : head->method;
-    bool is_known = false;
+    const struct http_route_row *known = NULL;
 
     if (answer_probe(c, head, is_get)) {
         return;
@@ -452,14 +480,14 @@ void http_route(struct http_connection *c, const struct http_head *head, struct 
         if (!slice_equal(head->path, slice_of_text(row->path))) {
             continue;
         }
-        is_known = true;
+        known = known == NULL ? row : known;
         if (slice_equal(method, slice_of_text(row->method))) {
             start_row(c, row, head, body);
             return;
         }
     }
-    if (is_known) {
-        refuse(c, 405, RK_UNSUPPORTED, "another method");
+    if (known != NULL) {
+        refuse_method(c, known);
     } else {
         refuse(c, 404, RK_NOT_FOUND, "no such path");
     }

@@ -212,6 +212,15 @@ def bad_bodies_are_refused_and_say_where():
     check(refs("h/t.git") == before, "nothing changed")
 
 
+def another_method_is_told_which_there_are():
+    for method, path, wanted in (("PUT", "/v1/refs", {"GET", "HEAD", "POST"}),
+                                 ("DELETE", "/v1/status", {"GET", "HEAD"}),
+                                 ("POST", "/livez", {"GET", "HEAD"})):
+        code, headers, answer = ask(method, path)
+        check(code == 405 and answer["error"]["code"] == "UNSUPPORTED", answer)
+        check(set(headers["Allow"].split(", ")) == wanted, "%s: %s" % (path, headers["Allow"]))
+
+
 def the_interface_is_described():
     document = expect(200, "GET", "/openapi.json")
     check(document["openapi"].startswith("3."), "version")
@@ -261,7 +270,8 @@ def main():
             CLUSTER.cli("storage", "set", name, "--http", "10.0.0.1:80")
         run_tests([repositories_are_made_and_removed, refs_change_together,
                    a_retry_gets_the_first_answer, primaries_move,
-                   bad_bodies_are_refused_and_say_where, the_interface_is_described,
+                   bad_bodies_are_refused_and_say_where, another_method_is_told_which_there_are,
+                   the_interface_is_described,
                    there_is_a_page_for_people, without_a_quorum_nothing_is_written_and_it_is_said])
     finally:
         CLUSTER.close()
