@@ -348,9 +348,10 @@ static void nothing_is_told_that_a_member_may_not_know(void **state)
     struct core c;
 
     (void)state;
-    core_open(&c, 3, 2, 0, TERMS(1)); /* the feature level is below */
+    core_open_leases_too_early(&c, 3, 2, TERMS(1), PROMISE_MS);
     core_append_entries(&c, 2, 2, 1, 1, NONE, 1);
     assert_int_equal(told_ms(&c), 0);
+    assert_false(is_granted(&c, 3, 4, false)); /* it keeps to it all the same */
     core_close(&c);
 }
 

@@ -42,8 +42,10 @@ static void open_core(struct core *c, unsigned voters, struct raft_hard_state ha
                                         .log_first_index = 1,
                                         .lost_last = lost_last };
 
-    *c = (struct core){ .now_ms = 1, .has_leases = config.has_leases };
-    c->membership.feature_level = c->has_leases ? FEATURE_LEVEL_PROMISES : 0;
+    *c = (struct core){ .now_ms = 1,
+                        .has_leases = c->has_leases,
+                        .feature_level = c->feature_level };
+    c->membership.feature_level = c->feature_level;
     for (node_id id = 1; id <= voters; id++) {
         struct member m = { .id = id, .flags = MEMBER_VOTER | MEMBER_VOTER_OLD };
 
@@ -64,7 +66,7 @@ static void open_core(struct core *c, unsigned voters, struct raft_hard_state ha
 void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_for,
                const raft_term *terms)
 {
-    c->has_leases = false;
+    *c = (struct core){ .has_leases = false };
     open_core(c, voters, (struct raft_hard_state){ term, voted_for, 0 }, terms,
               (struct raft_run){ 0 });
 }
@@ -72,14 +74,22 @@ void core_open(struct core *c, unsigned voters, raft_term term, node_id voted_fo
 void core_open_damaged(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
                        struct raft_run lost_last)
 {
-    c->has_leases = false;
+    *c = (struct core){ .has_leases = false };
     open_core(c, voters, (struct raft_hard_state){ term, 0, 0 }, terms, lost_last);
 }
 
 void core_open_leases(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
                       time_ms promised_ms)
 {
-    c->has_leases = true;
+    *c = (struct core){ .has_leases = true, .feature_level = FEATURE_LEVEL_PROMISES };
+    open_core(c, voters, (struct raft_hard_state){ term, 0, promised_ms }, terms,
+              (struct raft_run){ 0 });
+}
+
+void core_open_leases_too_early(struct core *c, unsigned voters, raft_term term,
+                                const raft_term *terms, time_ms promised_ms)
+{
+    *c = (struct core){ .has_leases = true, .feature_level = FEATURE_LEVEL_PROMISES - 1 };
     open_core(c, voters, (struct raft_hard_state){ term, 0, promised_ms }, terms,
               (struct raft_run){ 0 });
 }

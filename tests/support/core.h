@@ -16,6 +16,7 @@ struct core {
     struct membership membership;
     uint64_t generation; /* newest hard state asked for */
     bool has_leases;
+    uint32_t feature_level; /* of the membership it starts with */
 };
 
 /* Node 1 of `voters`, term `term`, vote `voted_for`; its log holds entries of `terms`, which
@@ -29,6 +30,9 @@ void core_open_damaged(struct core *c, unsigned voters, raft_term term, const ra
  * disk has it. */
 void core_open_leases(struct core *c, unsigned voters, raft_term term, const raft_term *terms,
                       time_ms promised_ms);
+/* The same where a member may not know them: one level below. */
+void core_open_leases_too_early(struct core *c, unsigned voters, raft_term term,
+                                const raft_term *terms, time_ms promised_ms);
 void core_close(struct core *c);
 
 void core_event(struct core *c, enum raft_event_type type);
