@@ -174,6 +174,9 @@ static void decide(struct hook_push *push)
         hook_refuse_all(push, "refkeeper: %s", push->options.refusal.text);
         return;
     }
+    /* Each gets ready while the others do; what is waited for first is started first. */
+    git_config_start(&push->place.config);
+    hook_sync_start(push);
     hook_apply_start(push);
     if (!hook_setup(push)) {
         return;
@@ -204,12 +207,16 @@ static void release(struct hook_push *push)
     heap_free(push->journal);
     hook_options_release(&push->options);
     process_release(&push->writer);
+    process_release(&push->packer);
+    if (push->pack >= 0) {
+        (void)close(push->pack);
+    }
     hook_place_release(&push->place);
 }
 
 int cmd_hook_proc_receive(struct cli *cli, int argc, char **argv)
 {
-    struct hook_push push = { .cli = cli };
+    struct hook_push push = { .cli = cli, .pack = -1 };
     struct errmsg why = ERRMSG_INIT;
     enum rk_status status;
 

@@ -114,22 +114,72 @@ bool git_read_loose(const char *git_dir, const char *ref, char ret_oid[65])
     return true;
 }
 
+static const char *const config_words[] = { "config", "--null", "--list", NULL };
+
+void git_config_start(struct git_config *config)
+{
+    static const char *const argv[] = { "git", "config", "--null", "--list", NULL };
+    struct errmsg why = ERRMSG_INIT;
+
+    config->reader = (struct process){ .argv = argv };
+    /* One that cannot be started now is when it is waited for, and then says why not. */
+    (void)!process_start(&config->reader, &why);
+}
+
+static enum rk_status finish_reading(struct git_config *config, int64_t deadline_ms,
+                                     struct errmsg *why)
+{
+    struct process *p = &config->reader;
+    enum rk_status status;
+
+    p->deadline_ms = deadline_ms;
+    status = process_finish(p, why);
+    if (status == RK_OK && p->exit_code != 0) {
+        errmsg_set(why, "git config: %s", process_last_words(p));
+        status = RK_IO;
+    }
+    if (status == RK_OK) {
+        buffer_put_slice(&config->text, buffer_slice(&p->output));
+    }
+    process_release(p);
+    return status;
+}
+
 enum rk_status git_config_read(struct git_config *config, const char *git_dir, int64_t deadline_ms,
                                struct errmsg *why)
 {
-    static const char *const words[] = { "config", "--null", "--list", NULL };
     enum rk_status status;
 
     config->text = (struct buffer)BUFFER_INIT;
-    status = git_run(git_dir, words, SLICE_NONE, deadline_ms, &config->text, NULL, why);
+    status = config->reader.pid != 0 ? finish_reading(config, deadline_ms, why)
+                                     : git_run(git_dir, config_words, SLICE_NONE, deadline_ms,
+                                               &config->text, NULL, why);
     /* So that every record ends with a NUL, also one cut short. */
     buffer_put_u8(&config->text, '\0');
     return status;
 }
 
+bool git_config_may_have(const char *git_dir, const char *word)
+{
+    char path[PATH_MAX], line[4096];
+    bool is_found = false;
+    FILE *file = snprintf(path, sizeof path, "%s/config", git_dir) < (int)sizeof path
+                     ? fopen(path, "re")
+                     : NULL;
+
+    while (file != NULL && !is_found && fgets(line, sizeof line, file) != NULL) {
+        is_found = strcasestr(line, word) != NULL;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return is_found;
+}
+
 void git_config_release(struct git_config *config)
 {
     buffer_release(&config->text);
+    process_release(&config->reader);
 }
 
 const char *git_config_get(const struct git_config *config, const char *key)

@@ -9,11 +9,16 @@
 
 #include "base/bytes.h"
 #include "base/errmsg.h"
+#include "cli/process.h"
 
-/* The configuration of a repository, read once.  Keys are in lower case. */
+/* The configuration of a repository, read once; zeroed before.  Keys are in lower case. */
 struct git_config {
-    struct buffer text; /* of git config --null --list */
+    struct buffer text;    /* of git config --null --list */
+    struct process reader; /* git_config_start: it runs */
 };
+
+/* Starts what git_config_read(config, NULL, ...) waits for: something else is done meanwhile. */
+void git_config_start(struct git_config *config);
 
 /* `git_dir` NULL = the one in the environment.  Errors: IO, TIMED_OUT. */
 enum rk_status git_config_read(struct git_config *config, const char *git_dir, int64_t deadline_ms,
@@ -21,6 +26,8 @@ enum rk_status git_config_read(struct git_config *config, const char *git_dir, i
 void git_config_release(struct git_config *config);
 /* The last value; NULL when there is none.  Valid until release. */
 const char *git_config_get(const struct git_config *config, const char *key);
+/* Whether the repository's own file mentions the word: a guess, without a process. */
+bool git_config_may_have(const char *git_dir, const char *word);
 /* As git understands booleans; `otherwise` when not set. */
 bool git_config_get_bool(const struct git_config *config, const char *key, bool otherwise);
 

@@ -63,6 +63,8 @@ struct hook_push {
     bool is_uncertain;     /* some outcome is UNKNOWN, or the disk lacks what was decided */
     char *journal;         /* hook_journal.h; NULL = none */
     struct process writer; /* hook_apply_start: waits for what is decided */
+    struct process packer; /* hook_sync_start: waits for what replicas need */
+    int pack;              /* its output, a file without name; -1 = none */
 };
 
 /* ---- Steps.  Each leaves refused refs with their reason ---- */
@@ -70,6 +72,8 @@ struct hook_push {
 /* Who and where.  False: every ref was refused. */
 bool hook_setup(struct hook_push *push);
 void hook_check_policy(struct hook_push *push);
+/* Starts the git that makes the pack, where it looks as if one were needed. */
+void hook_sync_start(struct hook_push *push);
 /* With refkeeper.syncReplicas = N: the objects are on N replicas, or all is refused. */
 void hook_sync(struct hook_push *push);
 void hook_decide(struct hook_push *push);

@@ -71,7 +71,7 @@ static int ask(struct cli *cli, const struct git_config *config, bool is_write)
 
 int cmd_hook_daemon_access(struct cli *cli, int argc, char **argv)
 {
-    struct git_config config;
+    struct git_config config = { .text = BUFFER_INIT };
     struct errmsg why = ERRMSG_INIT;
     int code;
 

@@ -33,6 +33,7 @@
 #include "base/heap.h"
 #include "cli/agent_link.h"
 #include "cli/agent_wire.h"
+#include "cli/git.h"
 #include "cli/git_refs.h"
 #include "cli/hook.h"
 #include "cli/hook_targets.h"
@@ -71,8 +72,6 @@ struct sync {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum pack_state state;
-    struct process packer;
-    int pack;
     off_t pack_bytes; /* 0 = no object is new */
     struct errmsg why;
 };
@@ -131,23 +130,38 @@ static void put_known(const struct sync *s, struct buffer *out)
     git_refs_release(&refs);
 }
 
-/* Started before anybody is asked for anything: it takes longer than all of that. */
-static bool start_packer(struct sync *s)
+static bool start_packer(struct hook_push *push, struct errmsg *why)
 {
     static const char *const argv[] = { "git",      "pack-objects",        "--revs",  "--thin",
                                         "--stdout", "--delta-base-offset", "--quiet", NULL };
 
-    s->pack = open(hook_git_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (s->pack < 0) {
-        errmsg_set(&s->why, "make a file for the pack: %s", strerror(errno));
+    if (push->packer.pid != 0) {
+        return true;
+    }
+    if (push->pack < 0) {
+        push->pack = open(hook_git_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
+    if (push->pack < 0) {
+        errmsg_set(why, "make a file for the pack: %s", strerror(errno));
         return false;
     }
-    s->packer = (struct process){ .argv = argv,
-                                  .awaits_input = true,
-                                  .has_output_fd = true,
-                                  .output_fd = s->pack,
-                                  .deadline_ms = clock_monotonic_ms() + PACK_MS };
-    return process_start(&s->packer, &s->why) == RK_OK;
+    push->packer = (struct process){ .argv = argv,
+                                     .awaits_input = true,
+                                     .has_output_fd = true,
+                                     .output_fd = push->pack,
+                                     .deadline_ms = clock_monotonic_ms() + PACK_MS };
+    return process_start(&push->packer, why) == RK_OK;
+}
+
+/* The configuration is not read yet: what its file mentions is a guess that costs nothing. */
+void hook_sync_start(struct hook_push *push)
+{
+    struct errmsg why = ERRMSG_INIT;
+
+    if (push->options.sync_replicas > 0 || getenv("REFKEEPER_SYNC_REPLICAS") != NULL ||
+        git_config_may_have(hook_git_dir(), "syncreplicas")) {
+        (void)start_packer(push, &why); /* tried again when it is needed */
+    }
 }
 
 static void feed_packer(struct sync *s)
@@ -161,8 +175,8 @@ static void feed_packer(struct sync *s)
     }
     put_known(s, &revisions);
     /* One that does not read says why at its end. */
-    (void)!process_feed(&s->packer, revisions.data, revisions.size);
-    process_end_input(&s->packer);
+    (void)!process_feed(&s->push->packer, revisions.data, revisions.size);
+    process_end_input(&s->push->packer);
     buffer_release(&revisions);
 }
 
@@ -172,8 +186,8 @@ static bool measure_pack(struct sync *s)
     uint8_t header[PACK_HEADER_BYTES];
     struct stat st;
 
-    if (fstat(s->pack, &st) != 0 ||
-        pread(s->pack, header, sizeof header, 0) != (ssize_t)sizeof header) {
+    if (fstat(s->push->pack, &st) != 0 ||
+        pread(s->push->pack, header, sizeof header, 0) != (ssize_t)sizeof header) {
         errmsg_set(&s->why, "git pack-objects made no pack");
         return false;
     }
@@ -183,11 +197,13 @@ static bool measure_pack(struct sync *s)
 
 static bool finish_packer(struct sync *s)
 {
-    if (process_finish(&s->packer, &s->why) != RK_OK) {
+    struct process *packer = &s->push->packer;
+
+    if (process_finish(packer, &s->why) != RK_OK) {
         return false;
     }
-    if (s->packer.exit_code != 0) {
-        errmsg_set(&s->why, "git pack-objects: %s", process_last_words(&s->packer));
+    if (packer->exit_code != 0) {
+        errmsg_set(&s->why, "git pack-objects: %s", process_last_words(packer));
         return false;
     }
     return measure_pack(s);
@@ -357,7 +373,7 @@ static bool send_by_pieces(struct delivery *d)
     bool is_ok = true;
 
     while (is_ok && offset < d->sync->pack_bytes) {
-        ssize_t got = pread(d->sync->pack, piece, PIECE_BYTES, offset);
+        ssize_t got = pread(d->sync->push->pack, piece, PIECE_BYTES, offset);
 
         is_ok = got > 0 && agent_send_all(&d->link, piece, (size_t)got);
         offset += got > 0 ? got : 0;
@@ -382,7 +398,8 @@ static bool send_pack(struct delivery *d)
         return send_by_pieces(d);
     }
     while (offset < s->pack_bytes) {
-        ssize_t sent = sendfile(d->link.fd, s->pack, &offset, (size_t)(s->pack_bytes - offset));
+        ssize_t sent = sendfile(d->link.fd, s->push->pack, &offset,
+                                (size_t)(s->pack_bytes - offset));
 
         if (sent == 0 || (sent < 0 && errno != EINTR)) {
             return false;
@@ -508,7 +525,7 @@ static bool read_settings(struct sync *s)
 static bool prepare(struct sync *s)
 {
     s->targets.place = &s->push->place;
-    if (!read_settings(s) || !start_packer(s)) {
+    if (!read_settings(s) || !start_packer(s->push, &s->why)) {
         return false;
     }
     feed_packer(s);
@@ -528,12 +545,8 @@ static void release(struct sync *s)
     hook_targets_release(&s->targets);
     tracked_refs_release(&s->tracked);
     agent_tls_free(s->tls);
-    process_release(&s->packer);
     buffer_release(&s->token);
     buffer_release(&s->head);
-    if (s->pack >= 0) {
-        (void)close(s->pack);
-    }
 }
 
 static void sync_push(struct sync *s)
@@ -554,7 +567,6 @@ void hook_sync(struct hook_push *push)
     const char *wanted = hook_place_find(&push->place, "REFKEEPER_SYNC_REPLICAS",
                                          "refkeeper.syncreplicas");
     struct sync s = { .push = push,
-                      .pack = -1,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER };
     struct rk_error error;
