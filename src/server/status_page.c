@@ -125,6 +125,7 @@ const char http_status_page[] =
 "  const prefix = at(\"prefix\").value;\n"
 "  const page = await ask(\"/v1/repos?consistency=stale&limit=\" + ROWS +\n"
 "    (prefix ? \"&prefix=\" + encodeURIComponent(prefix) : \"\"));\n"
+"  if (at(\"prefix\").value !== prefix) return; /* a newer question is under way */\n"
 "  table(\"repos\", REPOS, page.repos);\n"
 "  at(\"more\").textContent = page.next ? \"The first \" + ROWS + \" by path\" +\n"
 "    (prefix ? \".\" : \" of \" + s.repositories + \".\") : \"\";\n"
