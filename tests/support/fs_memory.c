@@ -88,10 +88,17 @@ static void content_resize(struct content *c, uint64_t size)
     c->size = size;
 }
 
+static bool is_zero(const uint8_t *data, size_t size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+/* Zeros behind what is used are kept as none: recovery writes some at the end of space taken
+ * ahead. */
 static void content_write(struct content *c, uint64_t offset, const void *data, size_t size)
 {
-    content_reach(c, (size_t)offset + size);
-    if (size > 0) {
+    if (size > 0 && (offset < c->used || !is_zero(data, size))) {
+        content_reach(c, (size_t)offset + size);
         memcpy(c->data + offset, data, size);
     }
     if (c->size < offset + size) {
