@@ -61,6 +61,22 @@ static struct data_dir *choose(struct data_dir *all, int count)
     return best;
 }
 
+static void print_finding(struct output *o, const struct data_dir *d)
+{
+    struct buffer text = BUFFER_INIT;
+
+    if (d->status != RK_OK) {
+        output_text(o, d->why.text[0] == '\0' ? rk_status_text(d->status) : d->why.text);
+    } else if (d->findings.size == 0) {
+        output_text(o, "ok");
+    } else {
+        buffer_put_slice(&text, buffer_slice(&d->findings));
+        buffer_put_u8(&text, '\0');
+        output_text(o, (const char *)text.data);
+    }
+    buffer_release(&text);
+}
+
 static int print(struct cli *cli, const struct data_dir *all, int count,
                  const struct data_dir *best)
 {
@@ -77,9 +93,7 @@ static int print(struct cli *cli, const struct data_dir *all, int count,
         output_number(o, d->recovered.log_last_term);
         output_number(o, d->recovered.log_last_index);
         output_text(o, d == best ? "yes" : "no");
-        output_text(o, d->status == RK_OK       ? "ok"
-                       : d->why.text[0] == '\0' ? rk_status_text(d->status)
-                                                : d->why.text);
+        print_finding(o, d);
         output_end_row(o);
     }
     return output_close(o);

@@ -131,6 +131,20 @@ static void add_finding(void *context, const struct storage_finding *finding)
                   finding->file, finding->offset, finding->text);
 }
 
+/* Known to the directory itself, and not to be seen in its files. */
+static void add_repair(struct data_dir *d)
+{
+    const struct storage_repair *repair = &d->recovered.repair;
+
+    if (repair->last_index != 0) {
+        buffer_printf(&d->findings,
+                      "%sentries %" PRIu64 " to %" PRIu64
+                      " were damaged and are not fetched again yet; what is left of them is in "
+                      "raft-log-*.damaged",
+                      d->findings.size > 0 ? "; " : "", repair->first, repair->last_index);
+    }
+}
+
 void data_dir_read(struct data_dir *d, const char *path)
 {
     const struct storage_options options = { .fs = fs_posix(),
@@ -144,6 +158,7 @@ void data_dir_read(struct data_dir *d, const char *path)
         status = storage_open(&options, &d->storage, &d->recovered, &d->why);
     }
     if (status == RK_OK) {
+        add_repair(d);
         status = load_snapshot(d);
     }
     if (status == RK_OK && d->recovered.snapshot_last_index != 0 &&

@@ -3,6 +3,7 @@
 """A majority is lost for good: one survivor goes on as another cluster, and grows back to three."""
 import json
 import os
+import struct
 
 from cluster import Cluster, check, run_tests, wait_until
 from load import Load
@@ -134,4 +135,70 @@ def a_snapshot_is_put_away_and_restored():
         cluster.close()
 
 
-run_tests([one_survivor_grows_back_to_three, a_snapshot_is_put_away_and_restored])
+def damage_entry(node, index):
+    """Flips a bit of the command of an entry, which raft-index.dat names."""
+    with open(os.path.join(node.data_dir, "raft-index.dat"), "rb") as f:
+        f.seek(20 * (index - 1))
+        found, offset, _ = struct.unpack(">QQI", f.read(20))
+    check(found == index, "record %d names %d" % (index, found))
+    with open(os.path.join(node.data_dir, "raft-log.dat"), "r+b") as f:
+        f.seek(offset + 30)
+        byte = f.read(1)
+        f.seek(offset + 30)
+        f.write(bytes([byte[0] ^ 1]))
+
+
+def is_repairing(node):
+    status = node.status()
+    return status is not None and status["repairing"] == 1
+
+
+def two_of_three_are_damaged_at_different_places_and_the_third_is_behind():
+    """Neither campaigns, and nobody else is elected by what they acknowledged: a person decides,
+    who is told what is missing where."""
+    cluster = Cluster(3)
+    try:
+        cluster.start()
+        cluster.cli("repo", "register", REPO, "s1")
+        cluster.wait_equal()
+        behind = cluster.followers()[0]
+        behind.kill()
+        written = {"refs/heads/b%d" % i: write(cluster, "refs/heads/b%d" % i, "%040x" % (i + 1))
+                   for i in range(20)}
+        last = max(written.values())
+        first, second = [n for n in cluster.nodes if n is not behind]
+        for n in (first, second):
+            check(n.stop() == 0, "no clean stop")
+        damage_entry(first, last - 12)
+        damage_entry(second, last - 4)
+        for n in cluster.nodes:
+            n.start()
+        wait_until(lambda: is_repairing(first) and is_repairing(second), 20, "the damage is known")
+        wait_until(lambda: "pre_candidate" in behind.log_tail(3), 20, "the third has asked")
+        check(cluster.leader() is None, "somebody leads although acknowledged entries are missing")
+        for n in cluster.nodes:
+            n.kill()
+        dirs = [n.data_dir for n in (behind, first, second)]
+        for n in (first, second):
+            out = cluster.cli("-o", "json", "fsck", n.data_dir, check_code=4)
+            check("not fetched again yet" in out, out)
+        new = os.path.join(cluster.directory, "recovered")
+        rows = json.loads(cluster.cli("-o", "json", "recover", *dirs, "--to", new, "--name",
+                                      second.name, "--peer", "127.0.0.1:%d" % second.peer,
+                                      "--accept-loss"))
+        chosen = [r for r in rows if r["chosen"] == "yes"]
+        check(len(chosen) == 1 and chosen[0]["directory"] == second.data_dir, "%s" % rows)
+        check("entries %d to %d" % (last - 4, last) in chosen[0]["finding"], "%s" % chosen)
+        restart_from(cluster, second, new)
+        for ref, index in written.items():
+            code = 0 if index < last - 4 else 3
+            cluster.cli("ref", "get", REPO, ref, check_code=code)
+    except Exception:
+        show(cluster)
+        raise
+    finally:
+        cluster.close()
+
+
+run_tests([one_survivor_grows_back_to_three, a_snapshot_is_put_away_and_restored,
+           two_of_three_are_damaged_at_different_places_and_the_third_is_behind])
