@@ -11,7 +11,7 @@
  *
  *   a storage came, went, fell silent, moved                       all repositories are listed anew
  *   another node answers, or it forgot, or a copy was withdrawn    likewise
- *   a repository was not in sync everywhere when it was looked at  it is looked at again
+ *   it was pushed to, or a replica that lives was not in sync      it is looked at again
  *
  * so a cluster in which nothing happens costs two small answers.  A map may be old for --refresh:
  * the epoch it carries makes the hook refuse what an old one sends to a deposed primary.
@@ -49,7 +49,7 @@ struct entry {
     char *path;
     char *values[MAPS]; /* NULL = the repository is gone */
     bool is_seen;
-    bool is_unsettled; /* some replica was not in sync */
+    bool is_unsettled; /* pushed to, or some replica that lives was not in sync */
 };
 
 struct sync {
@@ -217,11 +217,22 @@ static void set_values(struct sync *s, struct entry *e, char *values[MAPS])
     }
 }
 
-static size_t count_of(const struct rk_reply *map, const char *key)
+/* A replica may come into sync without an event.  One whose storage is silent does not before that
+ * is heard, which changes the signature. */
+static bool may_settle(const struct sync *s, const struct rk_reply *map)
 {
-    const struct rk_reply *list = rk_reply_get(map, key);
+    const struct rk_reply *replicas = rk_reply_get(map, "replicas");
 
-    return list == NULL ? 0 : list->count;
+    for (size_t i = 0; replicas != NULL && i < replicas->count; i++) {
+        const char *name = replicas->items[i]->text;
+
+        if (strcmp(name, rk_reply_get_text(map, "primary")) != 0 &&
+            placement_is_fit(placement_find(&s->placement, name)) &&
+            !placement_lists(map, "complete", name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void set_unsettled(struct sync *s, struct entry *e, bool is_unsettled)
@@ -239,7 +250,7 @@ static int take_repository(void *context, const char *path, const struct rk_repl
     find_values(s, map, values);
     set_values(s, e, values);
     e->is_seen = true;
-    set_unsettled(s, e, count_of(map, "complete") < count_of(map, "replicas"));
+    set_unsettled(s, e, may_settle(s, map));
     return 0;
 }
 

@@ -241,6 +241,12 @@ def requests(node, name):
 def nothing_is_listed_while_nothing_changes():
     maps = os.path.join(CLUSTER.directory, "idle-maps")
     os.makedirs(maps)
+    r = CLUSTER.wait_leader().resp()
+    for name in ("s8", "s9"):  # they have no agents: nobody knows what they hold
+        r.call("STORAGE.SET", name, "HTTP", "10.0.0.1:80")
+    for i in range(550):
+        r.call("REPO.CREATE", "silent/%d.git" % i, "s8", "REPLICAS", "1", "s9")
+    r.close()
     sync = subprocess.Popen([CLI, "--endpoints", CLUSTER.endpoints, "haproxy-sync", "--maps", maps,
                              "--refresh", "200ms"], preexec_fn=die_with_parent)
     try:
