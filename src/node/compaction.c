@@ -102,6 +102,9 @@ void compaction_start(struct node *n)
     c->first_index = compaction_index(n);
     n->snapshots.is_compacting = true;
     n->snapshots.compaction_ms = clock_monotonic_ms();
+    if (storage_is_short_of_space(n->storage)) {
+        writer_release_reserve(n->writer); /* should it come too late, the next attempt has it */
+    }
     worker_submit(n->worker, copying_run, copying_done, c);
 }
 
