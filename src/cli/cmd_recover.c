@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/data_dir.h"
 #include "cli/founding.h"
+#include "cli/salvage.h"
 #include "cli/verbs.h"
 
 #define DIRECTORIES_MAX 16
@@ -169,6 +170,7 @@ int cmd_recover(struct cli *cli, int argc, char **argv)
                                   { "accept-loss", FLAG_BOOL, &accepts_loss } };
     int count = cli_parse(cli, argc, argv, flags, 4, 1, DIRECTORIES_MAX);
     struct data_dir *all, *best;
+    uint64_t found;
     int code;
 
     if (count < 0) {
@@ -189,6 +191,13 @@ int cmd_recover(struct cli *cli, int argc, char **argv)
         }
     }
     best = choose(all, count);
+    found = best == NULL ? 0 : salvage(best, all, count);
+    if (found > 0) {
+        fprintf(stderr,
+                "%" PRIu64 " entries up to %" PRIu64 " were found in what damaged logs had set "
+                "aside.\n",
+                found, best->recovered.log_last_index);
+    }
     code = print(cli, all, count, best) != 0 ? EXIT_OTHER : check(cli, all, count, best);
     if (code == 0 && !accepts_loss) {
         code = cli_fail_text(cli, RK_REFUSED, "nothing was done: give --accept-loss to do it");

@@ -155,7 +155,7 @@ def is_repairing(node):
 
 def two_of_three_are_damaged_at_different_places_and_the_third_is_behind():
     """Neither campaigns, and nobody else is elected by what they acknowledged: a person decides,
-    who is told what is missing where."""
+    who is told what is missing where, and gets it back."""
     cluster = Cluster(3)
     try:
         cluster.start()
@@ -190,9 +190,8 @@ def two_of_three_are_damaged_at_different_places_and_the_third_is_behind():
         check(len(chosen) == 1 and chosen[0]["directory"] == second.data_dir, "%s" % rows)
         check("entries %d to %d" % (last - 4, last) in chosen[0]["finding"], "%s" % chosen)
         restart_from(cluster, second, new)
-        for ref, index in written.items():
-            code = 0 if index < last - 4 else 3
-            cluster.cli("ref", "get", REPO, ref, check_code=code)
+        for ref in written:  # each entry is whole in one of the two, in the log or set aside
+            cluster.cli("ref", "get", REPO, ref)
     except Exception:
         show(cluster)
         raise
