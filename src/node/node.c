@@ -50,7 +50,9 @@ void node_halt(struct node *n, int exit_code, const char *format, ...)
 void node_halt_on_disk(struct node *n, enum rk_status status, const char *what,
                        const struct errmsg *why)
 {
-    node_halt(n, status == RK_CORRUPT ? NODE_REOPEN : 74, "%s: %s", what, why->text);
+    int exit_code = status == RK_CORRUPT ? NODE_REOPEN : status == RK_NOMEM ? 1 : 74;
+
+    node_halt(n, exit_code, "%s: %s", what, why->text);
 }
 
 raft_index node_fit(void *context, raft_index first, raft_index last, uint64_t bytes_max,

@@ -90,6 +90,7 @@ static enum rk_status log_scan_fill(struct log_scan *scan, size_t need)
         return RK_OK;
     }
     if (buffer_reserve(&scan->window, want - have) != RK_OK) {
+        scan->error = ENOMEM;
         return RK_NOMEM;
     }
     scan->error = log_scan_read(scan, want - have);

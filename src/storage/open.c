@@ -316,7 +316,7 @@ static int give_space_back(struct storage *s)
     uint64_t index_bytes = (s->tail.index - s->base.index) * INDEX_RECORD_BYTES;
     int error;
 
-    if (storage_is_short_of_space(s)) {
+    if (!reserve_has_plenty(s)) {
         return 0;
     }
     error = ops->truncate(s->fs, s->files->index, index_bytes);

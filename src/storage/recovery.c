@@ -307,14 +307,6 @@ static bool is_zero_from(const struct recovery *r, fs_handle file, uint64_t offs
     return true;
 }
 
-static bool has_plenty(const struct storage *s)
-{
-    uint64_t free_bytes = 0;
-
-    return s->fs->ops->free_bytes(s->fs, s->dir, &free_bytes) != 0 ||
-           free_bytes >= 4 * LOG_ALLOCATE_BYTES;
-}
-
 /* Ends a file at `end`, but for `ahead` bytes of space taken ahead when the disk is about to be
  * full: they could not be had again.  After a power cut they may be a hole: they are taken anew. */
 static int end_file(const struct recovery *r, fs_handle file, uint64_t end, uint64_t ahead,
@@ -324,8 +316,8 @@ static int end_file(const struct recovery *r, fs_handle file, uint64_t end, uint
     uint64_t kept = *bytes < end + ahead ? *bytes : end + ahead;
     uint64_t had = *bytes;
 
-    if (kept <= end || r->is_damaged || has_plenty(r->s) || !is_zero_from(r, file, end, kept) ||
-        ops->allocate(r->s->fs, file, end, kept - end) != 0) {
+    if (kept <= end || r->is_damaged || reserve_has_plenty(r->s) ||
+        !is_zero_from(r, file, end, kept) || ops->allocate(r->s->fs, file, end, kept - end) != 0) {
         kept = end;
     }
     *bytes = kept;

@@ -68,6 +68,14 @@ static bool is_free(struct storage *s, uint64_t bytes)
     return s->fs->ops->free_bytes(s->fs, s->dir, &free_bytes) != 0 || free_bytes >= bytes;
 }
 
+bool reserve_has_plenty(const struct storage *s)
+{
+    uint64_t free_bytes = 0;
+
+    return s->fs->ops->free_bytes(s->fs, s->dir, &free_bytes) != 0 ||
+           free_bytes >= 4 * LOG_ALLOCATE_BYTES;
+}
+
 /* A part that ENOSPC left would be missing elsewhere. */
 static bool reserve_allocate(struct storage *s)
 {
@@ -87,6 +95,12 @@ static bool reserve_allocate(struct storage *s)
     return !is_no_space(error) && is_free(s, r->wanted_bytes);
 }
 
+/* Whom it was released for may still need it: neither it nor more of the log is taken. */
+static bool is_lent(struct storage *s, time_ms now_ms)
+{
+    return now_ms < s->reserve.released_until_ms && !is_free(s, 2 * s->reserve.wanted_bytes);
+}
+
 static bool reserve_hold(struct storage *s, time_ms now_ms)
 {
     struct reserve *r = &s->reserve;
@@ -94,8 +108,8 @@ static bool reserve_hold(struct storage *s, time_ms now_ms)
     if (!r->is_measured) {
         reserve_measure(s);
     }
-    if (now_ms < r->released_until_ms && !is_free(s, 2 * r->wanted_bytes)) {
-        return false; /* whom it was released for may still need it */
+    if (is_lent(s, now_ms)) {
+        return false;
     }
     if (r->held_bytes > 2 * r->wanted_bytes &&
         s->fs->ops->truncate(s->fs, r->file, r->wanted_bytes) == 0) {
@@ -181,7 +195,7 @@ enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *wh
     if (!reserve_is_due(s) && r->is_measured) {
         return RK_OK;
     }
-    status = allocate_ahead(s, why);
+    status = is_lent(s, now_ms) ? RK_NOSPACE : allocate_ahead(s, why);
     has_reserve = reserve_hold(s, now_ms);
     atomic_store(&s->is_short, status == RK_NOSPACE || !has_reserve);
     return status == RK_NOSPACE ? RK_OK : status;

@@ -247,6 +247,8 @@ void repair_drop_aside(struct storage *s);
 /* At open: frees what an earlier run held.  True when that was something. */
 bool reserve_give_back(struct storage *s);
 bool reserve_is_due(const struct storage *s);
+/* So much is free that what is given back can be had again. */
+bool reserve_has_plenty(const struct storage *s);
 enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why);
 /* There was no space for an append: the node is short until there would be. */
 void reserve_note_refused(struct storage *s, uint64_t bytes, size_t count);

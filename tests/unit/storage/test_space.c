@@ -121,6 +121,25 @@ static void the_reserve_is_enough_to_compact_with(void **state)
     assert_false(storage_is_short_of_space(t->s));
 }
 
+/* Else there would be nothing left to cut the log with. */
+static void what_was_released_is_not_taken_for_the_log(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 1 * MIB));
+    OK(storage_tick(t->s, 10000, &t->why));
+    assert_false(storage_is_short_of_space(t->s));
+    set_space(t, 0);
+    OK(store_append_sync(t, 1, 4, 1 * MIB));
+    storage_release_reserve(t->s, 12000);
+    OK(storage_tick(t->s, 12500, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    assert_int_equal(case_file_bytes(t, LOG), 16 * MIB);
+    OK(store_snapshot(t, 14, 1, 1 * MIB));
+    OK(storage_compact(t->s, 14, &t->why));
+}
+
 /* The index is gone, so that opening has to write one. */
 static void a_restart_on_a_full_disk_works(void **state)
 {
@@ -186,6 +205,7 @@ int main(void)
         CASE_MEMORY(with_little_allocated_behind_the_index_it_is_short),
         CASE_MEMORY(an_append_that_was_refused_makes_it_short),
         CASE_MEMORY(the_reserve_is_enough_to_compact_with),
+        CASE_MEMORY(what_was_released_is_not_taken_for_the_log),
         CASE_MEMORY(a_restart_on_a_full_disk_works),
         CASE_MEMORY(a_restart_on_a_full_disk_keeps_the_space_taken_ahead),
         CASE_MEMORY(where_nothing_can_be_allocated_free_space_decides),
