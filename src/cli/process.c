@@ -14,6 +14,9 @@
 #include "base/heap.h"
 #include "sys/clock.h"
 
+#define END_MS 3000 /* for a program whose time is up to clean up */
+#define END_LOOK_MS 10
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0) {
@@ -209,6 +212,20 @@ bool process_feed(struct process *p, const void *data, size_t size)
     return true;
 }
 
+/* git removes its locks when it is told to end, and leaves them behind when it is killed. */
+static void end(pid_t pid)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + END_MS;
+    siginfo_t info = { .si_pid = 0 };
+
+    (void)kill(pid, SIGTERM);
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0 &&
+           clock_monotonic_ms() < deadline_ms) {
+        (void)poll(NULL, 0, END_LOOK_MS);
+    }
+    (void)kill(pid, SIGKILL);
+}
+
 static int wait_for(pid_t pid)
 {
     int status = 0;
@@ -235,7 +252,7 @@ enum rk_status process_finish(struct process *p, struct errmsg *why)
     bool is_done = pump(p, &p->streams);
 
     if (!is_done) {
-        (void)kill(p->pid, SIGKILL);
+        end(p->pid);
     }
     close_streams(p);
     p->exit_code = wait_for(p->pid);

@@ -34,7 +34,7 @@ struct process {
     int input_fd, output_fd; /* instead of `input` and `output`; they stay open here */
     bool keeps_error;        /* stderr goes where ours goes, else into `error` */
     bool joins_output;       /* stdout goes to our stderr, too, for people to read */
-    int64_t deadline_ms;     /* monotonic; past it the process is killed */
+    int64_t deadline_ms; /* monotonic; past it the process is ended, and killed if it does not */
     /* results; released by the caller */
     struct buffer output, error;
     int exit_code; /* 128 + n when a signal ended it */

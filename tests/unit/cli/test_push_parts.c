@@ -155,6 +155,25 @@ static void a_program_that_is_not_needed_is_ended(void **state)
     process_release(&f);
 }
 
+/* As git does: it cleans up when it is told to end. */
+static void a_program_whose_time_is_up_may_clean_up(void **state)
+{
+    char path[] = "/tmp/refkeeper-test-XXXXXX", script[200];
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    struct process p = { .argv = argv, .deadline_ms = clock_monotonic_ms() + 500 };
+    struct errmsg why = ERRMSG_INIT;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)snprintf(script, sizeof script,
+                   "trap 'rm %s; kill $!; exit 1' TERM; tail -f /dev/null & wait", path);
+    assert_int_equal(process_run(&p, &why), RK_TIMED_OUT);
+    assert_int_not_equal(access(path, F_OK), 0);
+    process_release(&p);
+}
+
 static void a_loose_ref_is_read_without_git(void **state)
 {
     char folder[] = "/tmp/refkeeper-test-XXXXXX", path[128], oid[65];
@@ -210,6 +229,7 @@ int main(void)
         cmocka_unit_test(wrong_options_refuse_the_push),
         cmocka_unit_test(a_program_is_started_before_its_input_is_known),
         cmocka_unit_test(a_program_that_is_not_needed_is_ended),
+        cmocka_unit_test(a_program_whose_time_is_up_may_clean_up),
         cmocka_unit_test(a_loose_ref_is_read_without_git),
         cmocka_unit_test(the_filter_and_what_is_the_storages_own),
     };
