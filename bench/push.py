@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench/push.py: what a git push costs with hooks and guard, beside plain git, in one run.
 
-    RK_BUILDDIR=build PYTHONPATH=tests/system python3 bench/push.py [REFS] [PUSHES]
+    RK_BUILDDIR=build PYTHONPATH=tests/system python3 bench/push.py [REFS] [PUSHES] [ROUNDS]
 
-Pushes REFS new refs (10,000) at once and PUSHES (30) times one ref, in turns to a bare repository
+Pushes PUSHES (30) times one ref and ROUNDS (5) times REFS (10,000) new refs at once, in turns to a bare repository
 without hooks, to one whose pushes a three-node cluster on this machine decides, and to one whose
 pushes also wait for a replica's agent (sync_replicas 1).  Prints medians and ratios.
 """
@@ -19,6 +19,7 @@ from storages import Repo, Storage
 
 REFS = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
 PUSHES = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 
 
 def timed(work, *words):
@@ -62,13 +63,17 @@ def main():
         git(work, "update-ref", "--stdin",
             stdin="".join("create refs/heads/b/%d HEAD\n" % i for i in range(REFS)))
         for atomic in ((), ("--atomic",)):
-            base = None
-            for name, place in targets:
-                seconds = timed(work, *atomic, place, "refs/heads/b/*:refs/heads/b%d/*" %
-                                len(atomic))
-                base = base or seconds
-                print("%d refs%s, %s: %.2f s, %.2f times plain git" % (
-                    REFS, " atomic" if atomic else "", name, seconds, seconds / base))
+            many = {name: [] for name, _ in targets}
+            for i in range(ROUNDS):
+                for name, place in targets:
+                    many[name].append(timed(work, *atomic, place, "refs/heads/b/*:refs/heads/b%d%d/*"
+                                            % (len(atomic), i)))
+            base = statistics.median(many["plain"])
+            for name in many:
+                seconds = statistics.median(many[name])
+                print("%d refs%s, %d pushes, %s: median %.2f s (%.2f to %.2f), %.2f times plain git" % (
+                    REFS, " atomic" if atomic else "", ROUNDS, name, seconds, min(many[name]),
+                    max(many[name]), seconds / base))
     finally:
         for s in storages:
             s.close()

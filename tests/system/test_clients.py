@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stock clients and bad input against real nodes: RESP and HTTP."""
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -169,6 +170,15 @@ def bad_input_is_refused_and_nothing_dies():
     check(node.is_alive() and node.status() is not None, "the node is well")
 
 
+def every_field_of_the_status_is_documented():
+    with open(os.path.join(os.environ["RK_SRCDIR"], "docs", "INTERFACES.md")) as f:
+        text = f.read()
+    text = text[text.index("CLUSTER.STATUS says"):]
+    named = set(text[:text.index("`lease_ms`:")].replace("`", " ").replace(".", " ").split())
+    missing = set(any_node().status()) - named
+    check(not missing, "docs/INTERFACES.md does not name %s" % sorted(missing))
+
+
 def idle_connections_are_cheap():
     node = any_node()
     before = resident_kib(node)
@@ -193,6 +203,6 @@ def ends():
 try:
     run_tests([setup_state, every_command_through_a_follower, redis_py, redis_cli, redis_benchmark,
                every_path_of_http, bad_input_is_refused_and_nothing_dies,
-               idle_connections_are_cheap, ends])
+               every_field_of_the_status_is_documented, idle_connections_are_cheap, ends])
 finally:
     cluster.close()
