@@ -4,9 +4,10 @@
 
     RK_BUILDDIR=build PYTHONPATH=tests/system python3 bench/push.py [REFS] [PUSHES] [ROUNDS]
 
-Pushes PUSHES (30) times one ref and ROUNDS (5) times REFS (10,000) new refs at once, in turns to a bare repository
-without hooks, to one whose pushes a three-node cluster on this machine decides, and to one whose
-pushes also wait for a replica's agent (sync_replicas 1).  Prints medians and ratios.
+Pushes PUSHES (30) times one ref and ROUNDS (5) times REFS (10,000) new refs at once, in turns to
+a bare repository without hooks, to one whose pushes a three-node cluster on this machine decides,
+and to one whose pushes also wait for a replica's agent (sync_replicas 1).  Prints medians and
+ratios.
 """
 import os
 import statistics
@@ -65,13 +66,13 @@ def main():
         for atomic in ((), ("--atomic",)):
             many = {name: [] for name, _ in targets}
             for i in range(ROUNDS):
+                refspec = "refs/heads/b/*:refs/heads/b%d%d/*" % (len(atomic), i)
                 for name, place in targets:
-                    many[name].append(timed(work, *atomic, place, "refs/heads/b/*:refs/heads/b%d%d/*"
-                                            % (len(atomic), i)))
+                    many[name].append(timed(work, *atomic, place, refspec))
             base = statistics.median(many["plain"])
             for name in many:
                 seconds = statistics.median(many[name])
-                print("%d refs%s, %d pushes, %s: median %.2f s (%.2f to %.2f), %.2f times plain git" % (
+                print("%d refs%s, %d pushes, %s: median %.2f s (%.2f to %.2f), %.2f times plain" % (
                     REFS, " atomic" if atomic else "", ROUNDS, name, seconds, min(many[name]),
                     max(many[name]), seconds / base))
     finally:

@@ -53,6 +53,16 @@ static int no_verb(struct cli *cli, int argc, char **argv)
                            argc > 1 ? argv[1] : "");
 }
 
+/* What people type when they do not know the verbs. */
+static void take_version_flag(int argc, char **argv)
+{
+    static char verb[] = "version";
+
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        argv[1] = verb;
+    }
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     int words = 0;
@@ -69,6 +79,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (cli->verb != NULL) {
         return cli->verb->run(cli, argc - 3, argv + 3);
     }
+    take_version_flag(argc, argv);
     first = cli_parse_global(cli, argc - 1, argv + 1);
     if (first < 0) {
         return EXIT_USAGE;

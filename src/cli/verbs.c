@@ -288,7 +288,8 @@ const struct verb cli_verbs[] = {
       cmd_doctor },
     { "completion", "bash|zsh|fish", "Prints a completion script for the shell.\n",
       cmd_completion },
-    { "version", "[--node]", "Prints versions; --node also that of the node reached.\n",
+    { "version", "[--node]",
+      "Prints versions, as refkeeper --version; --node also that of the node reached.\n",
       cmd_version },
     { NULL, NULL, NULL, NULL },
 };

@@ -182,6 +182,8 @@ def usage_and_reach():
     wants(0, "status", endpoints="127.0.0.1:1," + CLUSTER.endpoints)
     env = {"REFKEEPER_OUTPUT": "json"}
     check("refkeeper" in json.loads(wants(0, "version", env=env)[0]), "environment")
+    flag = subprocess.check_output([CLI, "--version"], text=True)
+    check(flag == wants(0, "version")[0], flag)
     version = as_json("version", "--node")
     check(version["node"] == version["refkeeper"], str(version))
     _, err = wants(2, "--cacert", "/nowhere", "status")
