@@ -13,14 +13,22 @@
 
 /* ---- Joining ---- */
 
+/* A member's id is the index of the entry that admitted it, so of two the higher one is newer: a
+ * removed member that does not know it yet may be the first to mean this node by name, with the id
+ * of a directory that is lost.  While it is empty nothing rests on what it was told. */
+static bool is_newer_identity(const struct node *n, const struct hello *hello)
+{
+    return memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) == 0 &&
+           hello->target > n->state.id;
+}
+
 bool identity_may_join(const struct node *n, const struct hello *hello)
 {
-    static const uint8_t unknown[CLUSTER_ID_BYTES];
     bool is_other = hello->target != n->state.id || n->options.is_joining;
 
-    return n->is_empty && !n->is_bootstrap_sent && is_other && hello->target != 0 &&
-           memcmp(n->state.cluster_id, unknown, CLUSTER_ID_BYTES) == 0 &&
-           memcmp(hello->cluster_id, unknown, CLUSTER_ID_BYTES) != 0 &&
+    return n->is_empty && !n->is_bootstrap_sent && hello->target != 0 &&
+           identity_is_known(hello->cluster_id) &&
+           (identity_is_known(n->state.cluster_id) ? is_newer_identity(n, hello) : is_other) &&
            (hello->target_incarnation == 0 || hello->target_incarnation == n->state.incarnation) &&
            strcmp(hello->target_name, n->options.name) == 0;
 }

@@ -336,7 +336,7 @@ enum rk_status storage_save_state(struct storage *s, const struct persistent_sta
     PRE(state->current_term > old->current_term || old->voted_for == 0 ||
         state->voted_for == old->voted_for);
     PRE(state->incarnation == old->incarnation && state->boot_count == old->boot_count);
-    PRE(state->id == old->id || old->id == 0);
+    PRE(state->id == old->id || old->id == 0 || (old->current_term == 0 && s->tail.index == 0));
     PRE(strcmp(state->node_name, old->node_name) == 0);
     PRE(state->format_version == old->format_version);
     if (status != RK_OK) {

@@ -157,7 +157,8 @@ time_ms storage_deadline_ms(const struct storage *s);
 enum rk_status storage_truncate(struct storage *s, raft_index from, struct errmsg *why) MUST_USE;
 
 /* Both slots are durable on return.  PRE: current_term does not fall, and voted_for changes
- * within a term only from 0; name, id, incarnation, boot count and format stay. */
+ * within a term only from 0; name, incarnation, boot count and format stay, and once there is a
+ * term or an entry the id, too. */
 enum rk_status storage_save_state(struct storage *s, const struct persistent_state *state,
                                   struct errmsg *why) MUST_USE;
 

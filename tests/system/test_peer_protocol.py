@@ -166,6 +166,31 @@ def a_newer_hello_is_understood():
         cluster.close()
 
 
+def an_empty_node_takes_its_newest_identity():
+    """A removed member that does not know it yet may be the first to mean it by name."""
+    cluster = start_n2()
+    try:
+        def said_to(target):
+            connection = dial(cluster)
+            try:
+                return connection.shake_hands(peer.Hello(
+                    7, target, "n1", cluster_id=b"c" * 16, target_name="n2", membership_index=500,
+                    flags=0, features=2)).sender
+            except peer.Refused as error:
+                return error.args[0]
+            finally:
+                connection.close()
+        check(said_to(190) == 190, "the first identity")
+        check(said_to(438) == 438, "a newer one")
+        check(said_to(190) == "FOREIGN", "the older one again")
+        cluster.nodes[1].kill()
+        cluster.nodes[1].start()
+        check(said_to(190) == "FOREIGN", "the older one after a restart")
+        check(said_to(438) == 438, "the newer one after a restart")
+    finally:
+        cluster.close()
+
+
 def a_broken_frame_ends_the_connection():
     good = peer.frame(peer.MESSAGE, b"payload")
     broken = [
@@ -235,6 +260,7 @@ run_tests([
     a_peer_written_from_the_page_takes_part,
     what_does_not_belong_is_refused_with_a_word,
     a_newer_hello_is_understood,
+    an_empty_node_takes_its_newest_identity,
     a_broken_frame_ends_the_connection,
     damaged_messages_with_good_frames_do_no_harm,
 ])
