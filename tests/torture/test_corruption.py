@@ -130,6 +130,18 @@ class Rot:
             repair()
             check(self.come_back(node, what + ", put right"), what + ": still refused when right")
 
+    def outlive_damage(self):
+        """A damaged older snapshot is never used, and goes when there are two newer ones."""
+        for node in self.cluster.nodes:
+            for _ in range(2):
+                self.update(1)
+                before = node.status()["snapshot_index"]
+                connection = node.resp()
+                connection.call("SNAPSHOT.TAKE")
+                connection.close()
+                wait_until(lambda: node.status()["snapshot_index"] > before, 30,
+                           "a new snapshot of " + node.name)
+
 
 def one_node_of_three_rots():
     cluster = Cluster(options=OPTIONS)
@@ -148,6 +160,7 @@ def one_node_of_three_rots():
             if number % 10 == 9:
                 rot.check_all()
         rot.check_all()
+        rot.outlive_damage()
         for node in cluster.nodes:
             node.stop(20)
         cluster.fsck()
