@@ -31,11 +31,25 @@ struct machine *machine_of_member(const struct member *member)
     return &sim->machines[strtoul(member->name + 1, NULL, 10)];
 }
 
-/* As the leader has it in force; NULL = nobody leads, or it is none. */
-static const struct member *member_of(const struct machine *m)
+/* Whose members are today's: one that others have outlived may not know it, and has old ones. */
+static const struct machine *ruling_leader(void)
 {
     const struct machine *leader = machine_leader();
 
+    for (unsigned i = 1; leader != NULL && i <= sim->machine_count; i++) {
+        const struct machine *m = &sim->machines[i];
+
+        if (m->node != NULL &&
+            raft_current_term(m->node->raft) > raft_current_term(leader->node->raft)) {
+            return NULL;
+        }
+    }
+    return leader;
+}
+
+/* As `leader` has it in force; NULL = nobody leads, or it is none. */
+static const struct member *member_of(const struct machine *leader, const struct machine *m)
+{
     return leader == NULL ? NULL
                           : membership_find_name(raft_membership(leader->node->raft), m->name);
 }
@@ -50,7 +64,7 @@ static bool is_quiet(const struct raft *r)
 
 bool machine_is_member(const struct machine *m)
 {
-    return member_of(m) != NULL;
+    return member_of(machine_leader(), m) != NULL;
 }
 
 const char *operator_unfinished(void)
@@ -132,8 +146,8 @@ static void start_empty(struct machine *m)
 
 static void add(struct machine *m)
 {
-    const struct machine *leader = machine_leader();
-    const struct member *member = member_of(m);
+    const struct machine *leader = ruling_leader();
+    const struct member *member = member_of(leader, m);
     raft_index index;
 
     if (leader == NULL || lost != NULL) {
@@ -169,8 +183,8 @@ static bool all_run_but(const struct machine *m, const struct membership *member
 
 static void lose(struct machine *m)
 {
-    const struct machine *leader = machine_leader();
-    const struct member *member = member_of(m);
+    const struct machine *leader = ruling_leader();
+    const struct member *member = member_of(leader, m);
 
     if (lost != NULL || leader == NULL || member == NULL || m->node == NULL ||
         member->incarnation == 0 || (member->flags & MEMBER_VOTER) == 0 ||
@@ -188,8 +202,8 @@ static void lose(struct machine *m)
 /* Asks again until the new directory has the place of the old one. */
 static void replace_lost(void)
 {
-    const struct machine *leader = machine_leader();
-    const struct member *member = lost == NULL ? NULL : member_of(lost);
+    const struct machine *leader = ruling_leader();
+    const struct member *member = lost == NULL ? NULL : member_of(leader, lost);
 
     if (lost == NULL || leader == NULL || is_waiting()) {
         return;
@@ -198,6 +212,7 @@ static void replace_lost(void)
         ask(MEMBER_CHANGE_REPLACE, lost, FAULT_MEMBER_REPLACE);
     } else if (is_quiet(leader->node->raft) &&
                (member == NULL || (member->flags & MEMBER_VOTER) != 0)) {
+        sim_trace("operator: the directory of %s is replaced, says %s", lost->name, leader->name);
         lost = NULL;
     }
 }
