@@ -137,7 +137,7 @@ struct raft {
         bool is_leaving;  /* this leader ends in any case: removed, or its disk hangs */
     } transfer;
     bool is_round_due;
-    bool is_doubt_due; /* a round without a read: somebody's log seems too short */
+    bool is_doubt_due; /* the next beat is a round: somebody's log seems too short */
     struct {
         struct lease_round rounds[LEASE_ROUNDS_MAX]; /* ring; the newest is round_count - 1 */
         uint64_t round_count;

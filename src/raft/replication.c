@@ -274,7 +274,7 @@ static void turn_member(struct raft *r, struct raft_member *member, bool is_beat
 void replication_turn(struct raft *r)
 {
     bool is_beat = r->now_ms >= r->heartbeat_due_ms;
-    bool is_round = r->is_round_due || r->is_doubt_due || (is_beat && r->config.has_leases);
+    bool is_round = r->is_round_due || (is_beat && (r->is_doubt_due || r->config.has_leases));
 
     if (r->role != RAFT_LEADER) {
         return;
