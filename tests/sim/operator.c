@@ -3,6 +3,8 @@
  * The operator: adds members and removes them, replaces one whose directory is lost, moves the
  * leader.  Asks like anybody, at any node, one thing at a time, and is told what became of it.
  *
+ * A cluster that never formed because the power failed during its first election, he starts anew.
+ *
  * What a good operator does not do: wipe a second directory before the first one's place is
  * taken, and give the directory of a removed member to a new one.
  */
@@ -23,6 +25,9 @@ static struct machine *asked; /* whose answer is waited for; NULL = nobody's */
 static unsigned asked_boot;
 static struct machine *lost; /* whose directory is; NULL = nobody's */
 static uint64_t lost_incarnation;
+
+#define UNFORMED_LOOKS_MAX 10
+static unsigned unformed_looks; /* in a row, of one a second */
 
 /* ---- Who is what ---- */
 
@@ -134,12 +139,12 @@ static bool is_waiting(void)
 
 /* ---- What it does ---- */
 
-static void start_empty(struct machine *m)
+static void start_empty(struct machine *m, bool is_joining)
 {
     machine_kill(m, FS_CRASH_PROCESS, false);
     fs_memory_free(m->disk.memory);
     m->disk.memory = disk_memory();
-    m->is_joining = true;
+    m->is_joining = is_joining;
     checks_forget(m);
     machine_restart_after(m, sim_between(1000, SECOND_US));
 }
@@ -163,7 +168,8 @@ static void add(struct machine *m)
             NULL &&
         is_quiet(leader->node->raft)) {
         if (m->node == NULL || identity_is_known(m->node->state.cluster_id)) {
-            start_empty(m); /* one that was admitted before keeps that id, also while it is empty */
+            start_empty(
+                m, true); /* one that was admitted before keeps that id, also while it is empty */
         }
         ask(sim_chance(700) ? MEMBER_CHANGE_ADD : MEMBER_CHANGE_ADD_LEARNER, m, FAULT_MEMBER_ADD);
     }
@@ -196,7 +202,7 @@ static void lose(struct machine *m)
     lost = m;
     lost_incarnation = member->incarnation;
     sim_trace("operator: the directory of %s is lost", m->name);
-    start_empty(m);
+    start_empty(m, true);
 }
 
 /* Asks again until the new directory has the place of the old one. */
@@ -217,11 +223,43 @@ static void replace_lost(void)
     }
 }
 
+/* All run, nobody has an entry, and one has a term, which the others lost with their power. */
+static bool has_never_formed(void)
+{
+    bool has_empty = false, has_term = false;
+
+    for (unsigned i = 1; i <= sim->machine_count; i++) {
+        const struct node *n = sim->machines[i].node;
+
+        if (n == NULL || n->options.is_joining || n->durable_index != 0 ||
+            identity_is_known(n->state.cluster_id)) {
+            return false;
+        }
+        has_empty = has_empty || n->is_empty;
+        has_term = has_term || !n->is_empty;
+    }
+    return has_empty && has_term;
+}
+
+/* They wait for each other: docs/MEMBERS.md has the remedy. */
+static void found_anew(void)
+{
+    unformed_looks = sim->is_healing && has_never_formed() ? unformed_looks + 1 : 0;
+    if (unformed_looks < UNFORMED_LOOKS_MAX) {
+        return;
+    }
+    sim_trace("operator: the cluster has never formed: all begin anew");
+    for (unsigned i = 1; i <= sim->machine_count; i++) {
+        start_empty(&sim->machines[i], false);
+    }
+}
+
 static void on_look(void *context, uint64_t argument)
 {
     (void)context;
     (void)argument;
     replace_lost();
+    found_anew();
     sim_after(SIM_WORLD, NULL, SECOND_US, on_look, NULL, 0);
 }
 
@@ -250,7 +288,6 @@ void operator_act(enum fault fault, struct machine *m)
 void operator_start(void)
 {
     asked = lost = NULL;
-    if (sim->swarm.has_churn) {
-        sim_after(SIM_WORLD, NULL, SECOND_US, on_look, NULL, 0);
-    }
+    unformed_looks = 0;
+    sim_after(SIM_WORLD, NULL, SECOND_US, on_look, NULL, 0);
 }
