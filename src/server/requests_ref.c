@@ -163,22 +163,11 @@ static void put_page(struct refdb_ref_cursor *cursor, const struct request *r, s
 static void put_next_and_page(struct refdb_ref_cursor *cursor, const struct request *r,
                               struct sink *s)
 {
-    struct buffer *out = s->out;
-    struct buffer page = BUFFER_INIT;
-    struct buffer last = BUFFER_INIT;
+    struct sink_page page;
 
-    s->out = &page;
-    put_page(cursor, r, s, &last);
-    s->out = out;
-    sink_field(s, "next");
-    if (last.size > 0) {
-        sink_text(s, buffer_slice(&last));
-    } else {
-        sink_nil(s);
-    }
-    buffer_put_slice(out, buffer_slice(&page));
-    buffer_release(&page);
-    buffer_release(&last);
+    sink_page_begin(s, &page);
+    put_page(cursor, r, s, &page.last);
+    sink_page_end(s, &page);
 }
 
 /*

@@ -284,27 +284,16 @@ static void put_repositories(const struct node *n, const struct request *r, stru
 /* [applied index, AFTER of the next page or nil, [map, map ...]] */
 static void read_repos(const struct node *n, const struct request *r, struct sink *s)
 {
-    struct buffer *out = s->out;
-    struct buffer page = BUFFER_INIT;
-    struct buffer last = BUFFER_INIT;
+    struct sink_page page;
 
     sink_begin(s, SINK_RECORD);
     if (!s->is_json) {
         sink_number(s, refdb_applied_index(node_refdb(n)));
     }
-    s->out = &page;
-    put_repositories(n, r, s, &last);
-    s->out = out;
-    sink_field(s, "next");
-    if (last.size > 0) {
-        sink_text(s, buffer_slice(&last));
-    } else {
-        sink_nil(s);
-    }
-    buffer_put_slice(out, buffer_slice(&page));
+    sink_page_begin(s, &page);
+    put_repositories(n, r, s, &page.last);
+    sink_page_end(s, &page);
     sink_end(s);
-    buffer_release(&page);
-    buffer_release(&last);
 }
 
 const struct request_type requests_repo[] = {

@@ -201,29 +201,19 @@ static void put_one(void *context, const struct route *route)
 /* [applied index, AFTER of the next page or nil, [map, map ...]] */
 static void read_routes(const struct node *n, const struct request *r, struct sink *s)
 {
-    struct buffer *out = s->out;
-    struct buffer page = BUFFER_INIT, last = BUFFER_INIT;
+    struct sink_page page;
 
     sink_begin(s, SINK_RECORD);
     if (!s->is_json) {
         sink_number(s, refdb_applied_index(node_refdb(n)));
     }
-    s->out = &page;
+    sink_page_begin(s, &page);
     sink_field(s, "routes");
     sink_begin(s, SINK_LIST);
-    routes_walk(n, r, put_one, s, &last);
+    routes_walk(n, r, put_one, s, &page.last);
     sink_end(s);
-    s->out = out;
-    sink_field(s, "next");
-    if (last.size > 0) {
-        sink_text(s, buffer_slice(&last));
-    } else {
-        sink_nil(s);
-    }
-    buffer_put_slice(out, buffer_slice(&page));
+    sink_page_end(s, &page);
     sink_end(s);
-    buffer_release(&page);
-    buffer_release(&last);
 }
 
 static enum rk_status check_route(struct request_scratch *scratch, struct request *r,

@@ -36,3 +36,23 @@ void sink_status(struct sink *s, enum rk_status status)
     failure_set(&f, status, NULL);
     sink_failure(s, &f);
 }
+
+void sink_page_begin(struct sink *s, struct sink_page *ret_page)
+{
+    *ret_page = (struct sink_page){ BUFFER_INIT, BUFFER_INIT, s->out };
+    s->out = &ret_page->bytes;
+}
+
+void sink_page_end(struct sink *s, struct sink_page *page)
+{
+    s->out = page->out;
+    sink_field(s, "next");
+    if (page->last.size > 0) {
+        sink_text(s, buffer_slice(&page->last));
+    } else {
+        sink_nil(s);
+    }
+    buffer_put_slice(s->out, buffer_slice(&page->bytes));
+    buffer_release(&page->bytes);
+    buffer_release(&page->last);
+}

@@ -144,4 +144,19 @@ void sink_oid(struct sink *s, const struct oid *oid);
 void sink_hex(struct sink *s, const uint8_t *bytes, size_t size); /* at most 32 bytes */
 void sink_status(struct sink *s, enum rk_status status);          /* a failure without fields */
 
+/*
+ * A page of a list that goes on.  `next`, AFTER of the page behind it or nil, stands in front of it
+ * but is known only when it is written.
+ */
+struct sink_page {
+    struct buffer last;  /* filled in by whoever writes the page; empty = nothing is behind it */
+    struct buffer bytes; /* of the page; what follows is for sink_page_begin and _end */
+    struct buffer *out;
+};
+
+/* What is put until sink_page_end is the page. */
+void sink_page_begin(struct sink *s, struct sink_page *ret_page);
+/* Puts `next` and the page, and releases it. */
+void sink_page_end(struct sink *s, struct sink_page *page);
+
 #endif
