@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/agent_link.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -10,10 +9,10 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "client/tls.h"
 
 struct agent_tls {
     SSL_CTX *ctx;
@@ -137,16 +136,6 @@ void agent_tls_free(struct agent_tls *tls)
 
 /* ---- A link ---- */
 
-static bool expect_name(SSL *ssl, const char *name)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1) {
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    }
-    return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
-}
-
 static void tell_failure(const SSL *ssl, struct errmsg *why)
 {
     long verdict = SSL_get_verify_result(ssl);
@@ -167,7 +156,7 @@ bool agent_link_start(struct agent_link *link, int fd, struct agent_tls *tls, co
     ERR_clear_error();
     link->ssl = SSL_new(tls->ctx);
     bio = BIO_new(tls->socket);
-    if (link->ssl == NULL || bio == NULL || (host != NULL && !expect_name(link->ssl, host))) {
+    if (link->ssl == NULL || bio == NULL || (host != NULL && !tls_expect_name(link->ssl, host))) {
         errmsg_set(why, "prepare TLS: %s", reason());
         BIO_free(bio);
         return false;

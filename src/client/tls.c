@@ -112,8 +112,7 @@ void tls_context_free(struct tls_context *context)
     }
 }
 
-/* The name the certificate must carry: an address, or a host name that is sent as SNI, too. */
-static bool expect_name(SSL *ssl, const char *name)
+bool tls_expect_name(SSL *ssl, const char *name)
 {
     unsigned char address[sizeof(struct in6_addr)];
 
@@ -132,7 +131,7 @@ enum rk_status tls_session_new(struct tls_context *context, const char *host,
     BIO *out = BIO_new(BIO_s_mem());
     struct tls_session *s;
 
-    if (ssl == NULL || in == NULL || out == NULL || !expect_name(ssl, name)) {
+    if (ssl == NULL || in == NULL || out == NULL || !tls_expect_name(ssl, name)) {
         errmsg_set(why, "prepare TLS for %s: %s", name, reason());
         BIO_free(in);
         BIO_free(out);

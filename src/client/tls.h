@@ -17,6 +17,10 @@ struct tls_context; /* certificates; shared by the connections of one client */
 struct tls_session; /* one connection */
 
 struct rk_options;
+struct ssl_st; /* OpenSSL's */
+
+/* The certificate must carry this name: an address, or a host name that is sent as SNI, too. */
+bool tls_expect_name(struct ssl_st *ssl, const char *name);
 
 /* Loads what the options name.  Errors: CONFIG. */
 enum rk_status tls_context_new(const struct rk_options *options, struct tls_context **ret_context,
