@@ -318,11 +318,18 @@ enum rk_status __real_storage_install(struct storage *s, raft_index last_index, 
 enum rk_status __wrap_storage_install(struct storage *s, raft_index last_index, raft_term last_term,
                                       bool keeps_suffix, struct errmsg *why)
 {
-    *appended_at(sim->current, last_index) = last_term;
-    if (!keeps_suffix) {
-        sim->current->acknowledged = last_index; /* the installing leader has others after it */
+    struct machine *m = sim->current;
+    enum rk_status status;
+
+    *appended_at(m, last_index) = last_term;
+    if (!keeps_suffix && m->acknowledged > last_index) {
+        m->acknowledged = last_index; /* the installing leader has others after it */
     }
-    return __real_storage_install(s, last_index, last_term, keeps_suffix, why);
+    status = __real_storage_install(s, last_index, last_term, keeps_suffix, why);
+    if (status == RK_OK) {
+        note_acknowledged(m, last_index); /* not before: it may be killed on the way, unheard */
+    }
+    return status;
 }
 
 /* ---- The map ---- */
