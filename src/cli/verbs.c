@@ -256,7 +256,8 @@ const struct verb cli_verbs[] = {
     { "snapshot take", "[--all]",
       "Makes the node reached write a snapshot now and cut its log; STARTED, or ALREADY when one\n"
       "is under way or nothing is new.\n"
-      "  --all                 every member\n",
+      "  --all                 every member, also behind one that does not answer: that one is\n"
+      "                        named, exit code 5\n",
       cmd_snapshot_take },
     { "snapshot save", "DATA_DIR TO_DIR",
       "Copies the newest snapshot of a data directory, verified, under its own name.  The node\n"

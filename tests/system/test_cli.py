@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from cluster import CLI, Cluster, check, run_tests
+from cluster import CLI, Cluster, check, run_tests, wait_until
 
 A, B, Z = "1" * 40, "2" * 40, "0" * 40
 CLUSTER = Cluster(3)
@@ -82,6 +82,31 @@ def repositories():
     wants(4, "primary", "set", "s2", "r/a.git")
     wants(0, "primary", "set", "s2", "r/a.git", "--force", "test")
     check(as_json("route", "r/a.git")["primary"] == "s2", "moved")
+
+
+def takes_snapshots(nodes, code):
+    """`snapshot take --all` with something new, at each of these nodes and no other; its stderr."""
+    wants(0, "storage", "set", "s2", "--zone", "z%d" % code)
+    new = min(s["applied_index"] for s in CLUSTER.wait_equal())
+    out, err = wants(code, "--timeout", "2s", "snapshot", "take", "--all", "-o", "value")
+    rows = ["127.0.0.1:%d\tSTARTED" % n.client for n in nodes]
+    check(sorted(out.splitlines()) == sorted(rows), out + err)
+    for n in nodes:
+        wait_until(lambda n=n: n.status()["snapshot_index"] >= new, 20, n.name + "'s snapshot")
+    return err
+
+
+def snapshots_at_every_node():
+    check(takes_snapshots(CLUSTER.nodes, 0) == "", "there is nothing to complain of")
+    out, _ = wants(0, "snapshot", "take", "--all", "-o", "value")
+    check([line.split()[1] for line in out.splitlines()] == ["ALREADY"] * 3, out)
+    # Whichever is asked first: the others are asked behind one that is away.
+    away = CLUSTER.followers()[0]
+    away.kill()
+    err = takes_snapshots([n for n in CLUSTER.nodes if n is not away], 5)
+    check("127.0.0.1:%d: " % away.client in err and len(err.splitlines()) == 2, err)
+    away.start()
+    CLUSTER.wait_equal()
 
 
 def refs_and_their_refusals():
@@ -252,9 +277,9 @@ def offline_tools():
 def main():
     CLUSTER.start()
     try:
-        run_tests([status_and_members, repositories, refs_and_their_refusals,
-                   a_script_of_update_ref, import_and_verify, usage_and_reach, bench_runs,
-                   capacity_of_next_to_nothing,
+        run_tests([status_and_members, repositories, snapshots_at_every_node,
+                   refs_and_their_refusals, a_script_of_update_ref, import_and_verify,
+                   usage_and_reach, bench_runs, capacity_of_next_to_nothing,
                    writes_survive_the_death_of_the_leader, offline_tools])
     finally:
         CLUSTER.close()
