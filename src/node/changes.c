@@ -358,6 +358,20 @@ static void deliver(struct node *n, struct change_waiter *w, const struct change
     heap_free(w);
 }
 
+/* Its waiters stay until they are looked at; what they come to then has nowhere to go. */
+void changes_part_from(struct node *n, node_id peer)
+{
+    for (const struct change_waiter *w = n->changes.first; w != NULL; w = w->next) {
+        struct change_outcome outcome = w->peer == peer && w->state == CHANGE_BEGUN
+                                            ? look_at_begun(n, w)
+                                            : not_over;
+
+        if (outcome.is_over) {
+            reply_to_peer(n, peer, w->peer_token, &outcome);
+        }
+    }
+}
+
 /* ---- What the leader changes by itself ---- */
 
 static bool put_text(char *to, size_t size, const char *from)

@@ -43,6 +43,10 @@ enum rk_status changes_add_forwarded(struct node *n, node_id peer, uint64_t toke
 void changes_replied(struct node *n, node_id peer, const struct change_reply *reply);
 void changes_peer_lost(struct node *n, node_id peer);
 
+/* The peer is no member any more, and about to be disconnected: it may be what it asked for, so
+ * what is decided of its changes is told it first. */
+void changes_part_from(struct node *n, node_id peer);
+
 /* End of a turn: begins, forwards, and tells those whose change is decided. */
 void changes_turn(struct node *n);
 bool changes_are_waiting(const struct node *n);

@@ -140,6 +140,17 @@ static void keep_leader(const struct node *n, struct membership *to)
     }
 }
 
+/* Calls `part` with each of `before` that is not among `after`. */
+static void each_gone(struct node *n, const struct membership *before,
+                      const struct membership *after, void (*part)(struct node *n, node_id peer))
+{
+    for (unsigned i = 0; i < before->count; i++) {
+        if (membership_find(after, before->members[i].id) == NULL) {
+            part(n, before->members[i].id);
+        }
+    }
+}
+
 void members_refresh_transport(struct node *n)
 {
     struct membership to = *raft_membership(n->raft);
@@ -163,12 +174,9 @@ void members_refresh_transport(struct node *n)
     }
     reached = n->reached;
     n->reached = to;
+    each_gone(n, &reached, &to, changes_part_from);
     transport_set_members(n->transport, &to);
-    for (unsigned i = 0; i < reached.count; i++) {
-        if (membership_find(&to, reached.members[i].id) == NULL) {
-            peer_gone(n, reached.members[i].id);
-        }
-    }
+    each_gone(n, &reached, &to, peer_gone);
     n->changes.is_identity_due = true;
 }
 

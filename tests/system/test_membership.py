@@ -145,6 +145,31 @@ def a_wiped_node_votes_only_after_it_was_replaced():
         cluster.close()
 
 
+def a_member_removes_itself_and_says_so():
+    """Asked of none but the member it is about; a follower is cut off as soon as it is decided."""
+    cluster = Cluster(3)
+    try:
+        cluster.start()
+        for gone in (cluster.followers()[0], cluster.leader()):
+            wait_until(lambda: all(m["client"] for m in members(cluster).values()), 10,
+                       "the members to say who they are")
+            run = subprocess.run([CLI, "--endpoints", "127.0.0.1:%d" % gone.client, "-o", "json",
+                                  "member", "remove", gone.name], capture_output=True, text=True,
+                                 timeout=60)
+            check(run.returncode == 0, "%s: exit %d: %s" % (gone.name, run.returncode, run.stderr))
+            cluster.nodes.remove(gone)
+            index = json.loads(run.stdout)["index"]
+            wait_until(lambda index=index: int(cluster.wait_leader().status()["commit_index"]) >=
+                       index, 10, "entry %d to be committed" % index)
+            check(gone.name not in members(cluster), "%s" % members(cluster))
+            gone.kill()
+    except Exception:
+        show(cluster)
+        raise
+    finally:
+        cluster.close()
+
+
 def what_would_lose_the_quorum_is_refused():
     cluster = Cluster(3)
     try:
@@ -178,4 +203,4 @@ def what_would_lose_the_quorum_is_refused():
 
 
 run_tests([one_to_three_to_five_to_three, a_wiped_node_votes_only_after_it_was_replaced,
-           what_would_lose_the_quorum_is_refused])
+           a_member_removes_itself_and_says_so, what_would_lose_the_quorum_is_refused])
