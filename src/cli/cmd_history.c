@@ -16,7 +16,9 @@
 struct history {
     struct output *out;
     const char *path;
-    const char *ref; /* NULL = all */
+    const char *ref;       /* NULL = all */
+    size_t count;          /* printed */
+    struct rk_error older; /* OK, or why what was before is not known */
 };
 
 static bool is_about(const struct history *h, const struct rk_event *event)
@@ -35,11 +37,12 @@ static int print_event(void *context, const struct rk_event *event)
 
     if (is_about(h, event)) {
         event_row(h->out, event);
+        h->count++;
     }
     return 0;
 }
 
-/* From the first index if a node still knows it, else what there is, and says so. */
+/* From the first index if a node still knows it, else what there is; h->older tells. */
 static enum rk_status read_first(struct rk_client *client, struct rk_events_query *query,
                                  struct history *h, uint64_t *ret_next, struct rk_error *error)
 {
@@ -50,9 +53,31 @@ static enum rk_status read_first(struct rk_client *client, struct rk_events_quer
     if (status != RK_COMPACTED) {
         return status;
     }
-    fprintf(stderr, "refkeeper history: older changes are not kept: %s\n", error->message);
+    h->older = *error;
     query->from = 0;
     return rk_events_read(client, query, print_event, h, ret_next, error);
+}
+
+/* Nothing was found: of a path that no repository has, that is an error. */
+static enum rk_status look_for_path(struct rk_client *client, const char *path,
+                                    struct rk_error *error)
+{
+    struct rk_reply *map = NULL;
+    enum rk_status status = rk_repo_show(client, path, &map, error);
+
+    rk_reply_free(map);
+    return status;
+}
+
+/* A short list must not be taken for all there was. */
+static void say_where_it_begins(const struct history *h)
+{
+    if (h->older.status != RK_OK) {
+        fprintf(stderr, "refkeeper history: %solder changes are not kept: %s\n",
+                h->count == 0 ? "no change is known; " : "", h->older.message);
+    } else if (h->count == 0) {
+        fprintf(stderr, "refkeeper history: no change is known, from index 1 on\n");
+    }
 }
 
 int cmd_history(struct cli *cli, int argc, char **argv)
@@ -82,10 +107,14 @@ int cmd_history(struct cli *cli, int argc, char **argv)
         query.from = next;
         status = rk_events_read(client, &query, print_event, &h, &next, &error);
     }
+    if (status == RK_OK && h.count == 0) {
+        status = look_for_path(client, h.path, &error);
+    }
     if (status != RK_OK) {
         (void)output_close_failed(h.out);
         return cli_fail(cli, &error);
     }
+    say_where_it_begins(&h);
     return output_close(h.out) != 0 ? EXIT_OTHER : 0;
 }
 

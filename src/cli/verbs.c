@@ -238,7 +238,9 @@ const struct verb cli_verbs[] = {
       "  --once                ends when all there is was printed\n",
       cmd_watch },
     { "history", "PATH [REF]",
-      "Lists the changes of a repository, or of one ref, as far as they are kept.\n", cmd_history },
+      "Lists the changes of a repository, or of one ref, as far as they are kept, and says on\n"
+      "stderr where that begins.  Exit code 3 when there are none and no such repository.\n",
+      cmd_history },
     { "undo", "INDEX",
       "Takes the ref changes of a log index back, all or none: refused when one of the refs has\n"
       "moved since.  While the events of that index are kept.\n" WRITE_HELP,

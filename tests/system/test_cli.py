@@ -131,6 +131,35 @@ def refs_and_their_refusals():
     wants(4, "ref", "update", "f/a.git", "refs/heads/x", A, "--create", "--by", "s2")
 
 
+def history_of_nothing():
+    """Of no such repository; of one or a ref without changes; of one whose changes are not kept."""
+    out, err = wants(3, "history", "f/none.git")
+    check(out == "" and "NOREPO" in err and "not kept" not in err, out + err)
+    wants(3, "history", "f/none.git", "refs/heads/x")
+    wants(0, "repo", "create", "f/b.git", "s1")
+    out, err = wants(0, "history", "f/b.git", "refs/heads/x", "-o", "json")
+    check(json.loads(out) == [] and "no change is known, from index 1 on" in err, out + err)
+    out, err = wants(0, "history", "f/b.git", "-o", "json")
+    check(json.loads(out)[0]["kind"] == "created" and err == "", out + err)
+    other = Cluster(1, options=("--insecure-peer", "--trailing-entries", "0"))
+    try:
+        other.start()
+        node = other.nodes[0]
+        wants(0, "repo", "register", "f/b.git", "s1", endpoints=other.endpoints)
+        wants(0, "snapshot", "take", endpoints=other.endpoints)
+        index = wait_until(lambda: node.status()["snapshot_index"], 20, "the snapshot")
+        node.stop()
+        node.start()
+        other.wait_leader()
+        out, err = wants(0, "history", "f/b.git", "-o", "json", endpoints=other.endpoints)
+        check(json.loads(out) == [] and "no change is known; older" in err and
+              "oldest: %d" % (index + 1) in err, out + err)
+        out, err = wants(3, "history", "f/none.git", endpoints=other.endpoints)
+        check(out == "" and "NOREPO" in err and "not kept" not in err, out + err)
+    finally:
+        other.close()
+
+
 def a_script_of_update_ref():
     wants(0, "repo", "create", "s/a.git", "s1")
     script = "create refs/heads/a %s\nupdate refs/heads/b %s\nverify refs/heads/c\n" % (A, B)
@@ -278,8 +307,8 @@ def main():
     CLUSTER.start()
     try:
         run_tests([status_and_members, repositories, snapshots_at_every_node,
-                   refs_and_their_refusals, a_script_of_update_ref, import_and_verify,
-                   usage_and_reach, bench_runs, capacity_of_next_to_nothing,
+                   refs_and_their_refusals, history_of_nothing, a_script_of_update_ref,
+                   import_and_verify, usage_and_reach, bench_runs, capacity_of_next_to_nothing,
                    writes_survive_the_death_of_the_leader, offline_tools])
     finally:
         CLUSTER.close()
