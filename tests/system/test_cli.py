@@ -33,7 +33,8 @@ def as_json(*words, code=0):
 
 
 def status_and_members():
-    check(as_json("status")["is_ready"] == 1, "ready")
+    # That there is a leader does not mean that the node asked has heard of it.
+    wait_until(lambda: as_json("status")["is_ready"] == 1, 10, "ready")
     rows = as_json("status", "--cluster")
     check(sorted(r["node"] for r in rows) == ["n1", "n2", "n3"], str(rows))
     check(sum(r["role"] == "leader" for r in rows) == 1, "one leader")
