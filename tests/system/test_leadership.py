@@ -9,14 +9,12 @@ and of each that it costs no election timeout.
 """
 import json
 import os
-import shutil
-import signal
 import statistics
-import subprocess
 import time
 
 from cluster import Cluster, check, run_tests, wait_until
 from load import Load
+from tracer import Tracer
 
 HEARTBEAT_S = 0.1
 ELECTION_S = 1.0
@@ -106,7 +104,7 @@ def a_planned_restart_costs_less_than_a_heartbeat():
 
 
 def a_leader_whose_disk_hangs_steps_down():
-    if shutil.which("strace") is None:
+    if not Tracer.is_there():
         print("# SKIP 1: no strace to hold the disk with")
         return
     cluster = Cluster(3)
@@ -116,10 +114,8 @@ def a_leader_whose_disk_hangs_steps_down():
         wait_progress(load)
         leader = cluster.leader()
         load.longest_s()
-        strace = subprocess.Popen(
-            ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
-             "inject=fdatasync:delay_enter=20000000", "-p", str(leader.pid())],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        tracer = Tracer(leader.pid(), "-o", "/dev/null", "-e", "trace=fdatasync",
+                        "-e", "inject=fdatasync:delay_enter=20000000")
         started = time.monotonic()
 
         def other_leads():
@@ -138,8 +134,7 @@ def a_leader_whose_disk_hangs_steps_down():
         wait_until(lambda: third.status()["role"] != "leader", 10, "the third to lose its quorum")
         check(leader.status()["role"] not in ("leader", "candidate"), "%s" % leader.status())
         other.start()
-        strace.send_signal(signal.SIGINT)
-        strace.wait(30)
+        tracer.let_go()
         cluster.wait_leader()
         wait_progress(load)
         load.stop()

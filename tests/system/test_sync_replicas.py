@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """refkeeper.syncReplicas: what a push was told is done survives the loss of its primary's disk."""
 import os
-import shutil
 import socket
 import subprocess
 
-from cluster import Cluster, check, free_ports, run_tests
+from cluster import Cluster, check, free_ports, run_tests, wait_until
 from served import git
 from storages import Repo, Storage, in_cluster, show, wait_complete
+from tracer import Tracer
 
 CLUSTER = Cluster(3)
 TOKEN = os.path.join(CLUSTER.directory, "token")
@@ -95,26 +95,32 @@ def who_lacks_the_token_brings_nothing():
 
 
 def what_was_taken_is_synced_with_its_folder_before_the_answer():
-    if shutil.which("strace") is None:
+    if not Tracer.is_there():
         return
     r = make("y/synced.git", ["s1", "s2"])
     r.commit()
     trace = os.path.join(CLUSTER.directory, "trace")
-    tracer = subprocess.Popen(["strace", "-f", "-y", "-e", "trace=fsync,sendto,sendmsg,write",
-                               "-e", "signal=none", "-o", trace, "-p", str(S["s2"].process.pid)],
-                              stderr=subprocess.PIPE)
-    tracer.stderr.readline()  # it is attached
-    r.push("main")
-    tracer.send_signal(2)
-    tracer.wait(30)
-    with open(trace) as f:
-        lines = f.read().splitlines()
-    answer = [i for i, line in enumerate(lines) if '"\\0\\0\\0\\0\\0", 5' in line]
-    check(answer, "the answer: " + "\n".join(lines[-40:]))
-    before = [line for line in lines[:answer[0]] if "fsync(" in line]
-    pack = [line for line in before if "/objects/pack/" in line]
-    folder = [line for line in before if "/objects/pack>" in line]
-    check(len(pack) >= 2 and folder, "pack, index and folder: " + "\n".join(before))
+    tracer = Tracer(S["s2"].process.pid, "-y", "-e", "trace=fsync,sendto,sendmsg,write",
+                    "-e", "signal=none", "-o", trace)
+
+    def until_answer():
+        with open(trace) as f:
+            lines = f.read().splitlines()
+        answer = [i for i, line in enumerate(lines) if '"\\0\\0\\0\\0\\0", 5' in line]
+        return lines[:answer[0]] if answer else None
+    try:
+        r.push("main")
+        before = wait_until(until_answer, 10, "the answer in the trace")
+    finally:
+        tracer.let_go()
+    synced = [line for line in before if "fsync(" in line]
+    pack = [line for line in synced if "/objects/pack/" in line]
+    folder = [line for line in synced if "/objects/pack>" in line]
+    check(len(pack) >= 2 and folder, "pack, index and folder: " + "\n".join(synced))
+    r.commit()
+    r.push("main")  # untraced, it goes on
+    r.wait_complete()
+    r.check_equal()
 
 
 def packs_may_travel_through_tls():
