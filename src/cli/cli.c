@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/heap.h"
+#include "cli/no_leader.h"
 
 /* ---- Client ---- */
 
@@ -142,27 +143,58 @@ static void print_json_error(const struct rk_error *e)
     json_decref(outer);
 }
 
-/* What the person can do about it, beyond the message. */
-static const char *advice(const struct cli *cli, const struct rk_error *e)
+static void put_leader_advice(const struct cli *cli, const struct rk_error *e, struct buffer *out)
 {
     bool has_stale = cli->verb != NULL && strstr(cli->verb->usage, "--stale") != NULL;
 
+    buffer_printf(out, "\n  ");
+    /* Without an endpoint it was not a node that did not answer. */
+    if (e->endpoint[0] == '\0' || !no_leader_explain(cli, out)) {
+        buffer_printf(out, "has the cluster a leader?");
+    }
+    buffer_printf(out, "\n  see `refkeeper status --cluster`%s",
+                  has_stale ? "; a node's own copy can be read with --stale" : "");
+}
+
+/* What the person can do about it, beyond the message. */
+static void put_advice(const struct cli *cli, const struct rk_error *e, struct buffer *out)
+{
     switch (e->status) {
     case RK_UNREACHABLE:
-        return "\n  is refkeeperd running there? name its addresses with --endpoints or "
-               "REFKEEPER_ENDPOINTS";
+        buffer_printf(out,
+                      "\n  is refkeeperd running there? name its addresses with --endpoints or "
+                      "REFKEEPER_ENDPOINTS");
+        break;
     case RK_NOLEADER:
     case RK_TIMED_OUT:
-        return has_stale ? "\n  has the cluster a leader? see `refkeeper status --cluster`; this "
-                           "node's copy can be read with --stale"
-                         : "\n  has the cluster a leader? see `refkeeper status --cluster`";
+    case RK_UNKNOWN:
+        put_leader_advice(cli, e, out);
+        break;
     case RK_CLOSED:
-        return cli->ca_file == NULL ? "\n  if it speaks TLS, name its authority with --cacert" : "";
+        if (cli->ca_file == NULL) {
+            buffer_printf(out, "\n  if it speaks TLS, name its authority with --cacert");
+        }
+        break;
     case RK_NOAUTH:
-        return "\n  give REFKEEPER_USER and REFKEEPER_PASSWORD";
+        buffer_printf(out, "\n  give REFKEEPER_USER and REFKEEPER_PASSWORD");
+        break;
     default:
-        return "";
+        break;
     }
+}
+
+static void print_error(const struct cli *cli, const struct rk_error *e)
+{
+    const char *name = cli->verb == NULL ? NULL : cli->verb->name;
+    bool is_elsewhere = e->endpoint[0] != '\0' && strstr(e->message, e->endpoint) == NULL;
+    struct buffer advice = BUFFER_INIT;
+
+    put_advice(cli, e, &advice);
+    fprintf(stderr, "refkeeper%s%s: %s%s%s%s%.*s\n", name == NULL ? "" : " ",
+            name == NULL ? "" : name, e->message, is_elsewhere ? " (" : "",
+            is_elsewhere ? e->endpoint : "", is_elsewhere ? ")" : "", (int)advice.size,
+            advice.size == 0 ? "" : (const char *)advice.data);
+    buffer_release(&advice);
 }
 
 int cli_fail(struct cli *cli, const struct rk_error *error)
@@ -171,13 +203,7 @@ int cli_fail(struct cli *cli, const struct rk_error *error)
     if (cli->format == OUTPUT_JSON || cli->format == OUTPUT_JSONL) {
         print_json_error(error);
     } else {
-        const char *name = cli->verb == NULL ? NULL : cli->verb->name;
-        bool is_elsewhere = error->endpoint[0] != '\0' &&
-                            strstr(error->message, error->endpoint) == NULL;
-
-        fprintf(stderr, "refkeeper%s%s: %s%s%s%s%s\n", name == NULL ? "" : " ",
-                name == NULL ? "" : name, error->message, is_elsewhere ? " (" : "",
-                is_elsewhere ? error->endpoint : "", is_elsewhere ? ")" : "", advice(cli, error));
+        print_error(cli, error);
     }
     return rk_status_exit_code(error->status);
 }

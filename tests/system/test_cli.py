@@ -272,6 +272,25 @@ def writes_survive_the_death_of_the_leader():
     CLUSTER.wait_equal()
 
 
+def says_that_there_is_no_majority():
+    """A node without a leader keeps what it is asked, so the deadline passes without an answer."""
+    left = CLUSTER.followers()[0]
+    down = [n for n in CLUSTER.nodes if n is not left]
+    for n in down:
+        n.kill()
+    wait_until(lambda: not left.status()["leader"], 20, "the loss of the leader to be noticed")
+    text = "127.0.0.1:%d knows no leader: it reaches 1 of 3 voters (not %s)" % (
+        left.client, ", ".join(n.name for n in down))
+    _, err = wants(5, "--timeout", "1s", "ref", "get", "d/a.git", "refs/heads/x")
+    check(text in err and "--stale" in err, err)
+    _, err = wants(6, "--timeout", "1s", "member", "remove", down[0].name)
+    check(text in err and "--stale" not in err, err)
+    for n in down:
+        n.start()
+    CLUSTER.wait_leader()
+    CLUSTER.wait_equal()
+
+
 def offline_tools():
     for n in CLUSTER.nodes:
         n.stop()
@@ -310,7 +329,8 @@ def main():
         run_tests([status_and_members, repositories, snapshots_at_every_node,
                    refs_and_their_refusals, history_of_nothing, a_script_of_update_ref,
                    import_and_verify, usage_and_reach, bench_runs, capacity_of_next_to_nothing,
-                   writes_survive_the_death_of_the_leader, offline_tools])
+                   writes_survive_the_death_of_the_leader, says_that_there_is_no_majority,
+                   offline_tools])
     finally:
         CLUSTER.close()
 
