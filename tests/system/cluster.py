@@ -178,6 +178,19 @@ class Node:
         except (OSError, ConnectionError, RespError):
             return None
 
+    def take_snapshot(self, seconds=30):
+        """A new one.  What others acknowledged this node may not have applied yet, and without
+        anything new it takes none."""
+        def has_news():
+            status = self.status()
+            return status and status["applied_index"] > status["snapshot_index"] and status
+        before = wait_until(has_news, seconds, "something new on " + self.name)["snapshot_index"]
+        connection = self.resp(30)
+        answer = connection.call("SNAPSHOT.TAKE")
+        connection.close()
+        wait_until(lambda: (self.status() or {}).get("snapshot_index", 0) > before, seconds,
+                   "a new snapshot of %s, which said %s" % (self.name, answer))
+
     def log_tail(self, lines=30):
         with open(self.log_path, errors="replace") as f:
             return "".join(f.readlines()[-lines:])

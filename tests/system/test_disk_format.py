@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["RK_SRCDIR"], "tests/golden"))
-from cluster import CLI, Cluster, check, run_tests, wait_until  # noqa: E402
+from cluster import CLI, Cluster, check, run_tests  # noqa: E402
 import disk_reader  # noqa: E402
 
 CLUSTER = Cluster(options=("--insecure-peer", "--trailing-entries", "20"))
@@ -34,12 +34,9 @@ def cli(*arguments, **more):
 
 
 def take_snapshots():
+    CLUSTER.wait_equal()
     for node in CLUSTER.nodes:
-        before = node.log_tail(1000).count(" taken")
-        connection = node.resp(30)
-        connection.call("SNAPSHOT.TAKE")
-        connection.close()
-        wait_until(lambda n=node, b=before: n.log_tail(1000).count(" taken") > b, 20, "a snapshot")
+        node.take_snapshot()
 
 
 def live():

@@ -66,12 +66,10 @@ def the_first_answer_is_given_again():
         away.kill()
         for turn in range(2):  # the log is cut behind the older of two snapshots
             fill(cluster, 100, "t%d-" % turn)
+            cluster.wait_equal()
             for node in cluster.nodes:
                 if node is not away:
-                    before = node.status()["snapshot_index"]
-                    node.resp().call("SNAPSHOT.TAKE")
-                    wait_until(lambda node=node, before=before:
-                               node.status()["snapshot_index"] > before, 10, "a snapshot")
+                    node.take_snapshot()
         away.start()
         wait_until(lambda: " installed" in away.log_tail(500), 30, "a snapshot to be installed")
         cluster.wait_equal()

@@ -135,12 +135,7 @@ class Rot:
         for node in self.cluster.nodes:
             for _ in range(2):
                 self.update(1)
-                before = node.status()["snapshot_index"]
-                connection = node.resp()
-                connection.call("SNAPSHOT.TAKE")
-                connection.close()
-                wait_until(lambda: node.status()["snapshot_index"] > before, 30,
-                           "a new snapshot of " + node.name)
+                node.take_snapshot()
 
 
 def one_node_of_three_rots():
