@@ -287,3 +287,12 @@ def run_tests(tests):
                 print("# " + line)
         sys.stdout.flush()
     sys.exit(1 if failed else 0)
+
+
+def run_tests_on(cluster, tests):
+    """The same on one cluster that is there for all of them."""
+    cluster.start()
+    try:
+        run_tests(tests)
+    finally:
+        cluster.close()

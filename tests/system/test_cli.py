@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from cluster import CLI, Cluster, check, run_tests, wait_until
+from cluster import CLI, Cluster, check, run_tests_on, wait_until
 
 A, B, Z = "1" * 40, "2" * 40, "0" * 40
 CLUSTER = Cluster(3)
@@ -324,17 +324,8 @@ def offline_tools():
     other.close()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([status_and_members, repositories, snapshots_at_every_node,
-                   refs_and_their_refusals, history_of_nothing, a_script_of_update_ref,
-                   import_and_verify, usage_and_reach, bench_runs, capacity_of_next_to_nothing,
-                   writes_survive_the_death_of_the_leader, says_that_there_is_no_majority,
-                   offline_tools])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [status_and_members, repositories, snapshots_at_every_node,
+                       refs_and_their_refusals, history_of_nothing, a_script_of_update_ref,
+                       import_and_verify, usage_and_reach, bench_runs, capacity_of_next_to_nothing,
+                       writes_survive_the_death_of_the_leader, says_that_there_is_no_majority,
+                       offline_tools])

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from cluster import CLI, Cluster, check, run_tests, wait_until
+from cluster import CLI, Cluster, check, run_tests_on, wait_until
 from served import ENV, Place, git
 
 CLUSTER = Cluster(3)
@@ -230,20 +230,12 @@ def without_a_cluster_the_disk_stands_still():
     CLUSTER.fsck()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([a_stranger_changes_nothing, what_the_cluster_has_already_may_come_to_the_disk,
-                   maintenance_changes_nothing, states_nobody_knows_yet_pass,
-                   what_was_decided_and_not_written_is_found_and_resolved,
-                   objects_that_are_missing_are_not_made_up,
-                   a_hook_of_somebody_else_is_not_overwritten,
-                   what_is_the_storages_own_is_no_difference,
-                   fetches_and_renames_change_nothing_in_the_cluster,
-                   without_a_cluster_the_disk_stands_still])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [a_stranger_changes_nothing,
+                       what_the_cluster_has_already_may_come_to_the_disk,
+                       maintenance_changes_nothing, states_nobody_knows_yet_pass,
+                       what_was_decided_and_not_written_is_found_and_resolved,
+                       objects_that_are_missing_are_not_made_up,
+                       a_hook_of_somebody_else_is_not_overwritten,
+                       what_is_the_storages_own_is_no_difference,
+                       fetches_and_renames_change_nothing_in_the_cluster,
+                       without_a_cluster_the_disk_stands_still])

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 
-from cluster import Cluster, check, run_tests
+from cluster import Cluster, check, run_tests_on
 from served import ENV, Place, git
 
 CLUSTER = Cluster(3)
@@ -315,24 +315,15 @@ def without_a_cluster_nothing_is_pushed():
     CLUSTER.fsck()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([create_update_delete, sha256_repositories, a_name_becomes_a_folder_in_one_push,
-                   a_refused_push_says_what_since_when_and_by_whom,
-                   an_atomic_push_is_refused_whole, what_git_refuses_is_refused_first,
-                   a_checked_out_branch_is_left_alone, five_thousand_refs_in_one_push,
-                   a_lock_that_is_let_go_is_waited_for,
-                   a_disk_that_refuses_makes_it_take_the_decision_back,
-                   two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
-                   a_renamed_repository_is_noticed,
-                   a_push_of_one_ref_starts_two_programs, push_options_are_taken_strictly,
-                   post_receive_tells_a_later_push_from_a_disk_that_lies,
-                   pushes_survive_the_death_of_the_leader,
-                   without_a_cluster_nothing_is_pushed])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [create_update_delete, sha256_repositories,
+                       a_name_becomes_a_folder_in_one_push,
+                       a_refused_push_says_what_since_when_and_by_whom,
+                       an_atomic_push_is_refused_whole, what_git_refuses_is_refused_first,
+                       a_checked_out_branch_is_left_alone, five_thousand_refs_in_one_push,
+                       a_lock_that_is_let_go_is_waited_for,
+                       a_disk_that_refuses_makes_it_take_the_decision_back,
+                       two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
+                       a_renamed_repository_is_noticed, a_push_of_one_ref_starts_two_programs,
+                       push_options_are_taken_strictly,
+                       post_receive_tells_a_later_push_from_a_disk_that_lies,
+                       pushes_survive_the_death_of_the_leader, without_a_cluster_nothing_is_pushed])

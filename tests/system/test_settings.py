@@ -7,7 +7,7 @@ import threading
 import urllib.parse
 import urllib.request
 
-from cluster import CLI, Cluster, RespError, check, flat_map, run_tests, wait_until
+from cluster import CLI, Cluster, RespError, check, flat_map, run_tests_on, wait_until
 
 A, B = "1" * 40, "2" * 40
 CLUSTER = Cluster(3)
@@ -226,17 +226,8 @@ def a_member_that_is_away_is_said_to_be():
     CLUSTER.wait_equal()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([limits_refuse_what_is_new_and_say_which, a_filter_leaves_refs_to_git,
-                   a_replica_can_be_removed_but_not_the_primary,
-                   identity_is_the_id_and_late_hooks_are_told,
-                   members_are_compared_while_updates_go_on, a_member_with_another_state_is_found,
-                   a_member_that_is_away_is_said_to_be])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [limits_refuse_what_is_new_and_say_which, a_filter_leaves_refs_to_git,
+                       a_replica_can_be_removed_but_not_the_primary,
+                       identity_is_the_id_and_late_hooks_are_told,
+                       members_are_compared_while_updates_go_on,
+                       a_member_with_another_state_is_found, a_member_that_is_away_is_said_to_be])

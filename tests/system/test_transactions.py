@@ -5,7 +5,7 @@ import re
 import time
 import urllib.parse
 
-from cluster import Cluster, RespError, check, run_tests
+from cluster import Cluster, RespError, check, run_tests_on
 from served import Place
 
 A, B, ZEROS = "1" * 40, "2" * 40, "0" * 40
@@ -117,14 +117,5 @@ def a_frozen_repository_tells_the_pusher_why():
     p.close()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([ten_thousand_refs_are_one_entry, an_independent_batch_answers_for_each_ref,
-                   a_frozen_repository_tells_the_pusher_why])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [ten_thousand_refs_are_one_entry, an_independent_batch_answers_for_each_ref,
+                       a_frozen_repository_tells_the_pusher_why])

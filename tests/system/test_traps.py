@@ -8,7 +8,7 @@ digest, and the disk are what they should be.
 import os
 import subprocess
 
-from cluster import CLI, Cluster, check, flat_map, run_tests
+from cluster import CLI, Cluster, check, flat_map, run_tests_on
 from served import ENV, Place, git
 
 CLUSTER = Cluster(1)
@@ -272,14 +272,5 @@ def t20_without_loose_files_every_deletion_is_real():
     p.close()
 
 
-def main():
-    CLUSTER.start()
-    try:
-        run_tests([value for name, value in sorted(globals().items())
-                   if name[0] == "t" and name[1:3].isdigit()])
-    finally:
-        CLUSTER.close()
-
-
-if __name__ == "__main__":
-    main()
+run_tests_on(CLUSTER, [value for name, value in sorted(globals().items())
+                       if name[0] == "t" and name[1:3].isdigit()])
