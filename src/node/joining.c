@@ -15,7 +15,8 @@
 
 /* A member's id is the index of the entry that admitted it, so of two the higher one is newer: a
  * removed member that does not know it yet may be the first to mean this node by name, with the id
- * of a directory that is lost.  While it is empty nothing rests on what it was told. */
+ * of a directory that is lost.  While it is empty nothing rests on what it was told, not even when
+ * a crash takes it back: the first term is saved with it, and no leader is answered before. */
 static bool is_newer_identity(const struct node *n, const struct hello *hello)
 {
     return memcmp(n->state.cluster_id, hello->cluster_id, CLUSTER_ID_BYTES) == 0 &&
