@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("RK_BUILDDIR", os.getcwd())
 DAEMON = os.environ.get("REFKEEPERD", os.path.join(BUILD, "refkeeperd"))
 CLI = os.environ.get("REFKEEPER", os.path.join(BUILD, "refkeeper"))
+KEPT = []  # the sockets of free_ports
 
 
 class Failed(Exception):
@@ -42,14 +43,16 @@ def wait_until(predicate, seconds, what):
 
 
 def free_ports(count):
-    """Ports of loopback that nothing listens on; bound together so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
+    """Ports of loopback that nothing listens on, kept until this process ends: the kernel gives a
+    bound one to nobody who asks for any, though its server is down, and to those who share it by
+    name, with SO_REUSEADDR, as servers do."""
+    first = len(KEPT)
+    for _ in range(count):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+        KEPT.append(s)
+    return [s.getsockname()[1] for s in KEPT[first:]]
 
 
 def die_with_parent():
