@@ -93,6 +93,19 @@ enum rk_status snapshot_receiver_open(struct fs *fs, const char *data_dir, struc
     return RK_OK;
 }
 
+/* What a failed sync left the kernel holds for written: nobody may go on from it, not even after
+ * a kill, so it goes at once. */
+static int sync_received(struct snapshot_receiver *r)
+{
+    int error = r->fs->ops->datasync(r->fs, r->file);
+
+    r->synced_bytes = r->stored_bytes;
+    if (error != 0) {
+        (void)r->fs->ops->unlink(r->fs, r->dir, r->part_name);
+    }
+    return error;
+}
+
 enum rk_status snapshot_receiver_put(struct snapshot_receiver *r, uint64_t offset,
                                      struct slice bytes, struct errmsg *why)
 {
@@ -112,8 +125,7 @@ enum rk_status snapshot_receiver_put(struct snapshot_receiver *r, uint64_t offse
     }
     r->stored_bytes = offset + bytes.size;
     if (r->stored_bytes - r->synced_bytes >= RECEIVED_SYNC_BYTES) {
-        error = r->fs->ops->datasync(r->fs, r->file);
-        r->synced_bytes = r->stored_bytes;
+        error = sync_received(r);
     }
     return error == 0 ? RK_OK : storage_error(error, why, "sync", r->part_name);
 }
@@ -159,7 +171,7 @@ enum rk_status snapshot_receiver_commit(struct snapshot_receiver *r,
 {
     const struct fs_ops *ops = r->fs->ops;
     struct snapshot_meta *meta = heap_new(struct snapshot_meta);
-    int error = ops->datasync(r->fs, r->file);
+    int error = sync_received(r);
     enum rk_status status = error == 0 ? check_received(r, cluster_id, meta, why)
                                        : storage_error(error, why, "sync", r->part_name);
 

@@ -228,6 +228,22 @@ static void another_snapshot_starts_anew(void **state)
     assert_false(case_file_exists(t, "raft-snapshot-5-1-000000000000004e.part"));
 }
 
+/* Bytes that a failed sync left are read as if they were there, and may not outlive a power cut. */
+static void a_failed_sync_takes_what_was_received_along(void **state)
+{
+    struct store *t = *state;
+    struct snapshot_receiver *r = NULL;
+    uint8_t *bytes = heap_zalloc(9 * MIB);
+
+    OK(store_open(t));
+    OK(snapshot_receiver_open(t->fs, t->data_dir, (struct snapshot_id){ 5, 1, 77 }, &r, &t->why));
+    fs_memory_fail_next_sync(case_memory(t));
+    assert_int_equal(snapshot_receiver_put(r, 0, slice_of(bytes, 9 * MIB), &t->why), RK_IO);
+    assert_false(case_file_exists(t, "raft-snapshot-5-1-000000000000004d.part"));
+    snapshot_receiver_close(r);
+    heap_free(bytes);
+}
+
 static void a_received_snapshot_replaces_the_log(void **state)
 {
     struct store *t = *state;
@@ -335,6 +351,7 @@ int main(void)
         CASE(a_snapshot_gives_back_what_was_put_in),
         CASE(a_snapshot_being_sent_outlives_its_name),
         CASE(another_snapshot_starts_anew),
+        CASE_MEMORY(a_failed_sync_takes_what_was_received_along),
         CASE(the_two_newest_are_kept),
         CASE(any_flipped_bit_is_found_before_the_first_byte_is_given_out),
         CASE(a_damaged_newest_snapshot_falls_back_to_the_older),
