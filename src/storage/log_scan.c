@@ -8,8 +8,6 @@
 #include "base/heap.h"
 #include "storage/storage_internal.h"
 
-#define UNREADABLE_BYTES 4096 /* what is lost around a sector that cannot be read */
-
 static uint64_t hash_fold(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
@@ -62,7 +60,7 @@ static int log_scan_read(struct log_scan *scan, size_t size)
         size_t piece;
 
         offset = scan->window_offset + have;
-        piece = UNREADABLE_BYTES - (size_t)(offset % UNREADABLE_BYTES);
+        piece = SECTOR_BYTES - (size_t)(offset % SECTOR_BYTES);
         piece = piece < end - have ? piece : end - have;
         scan->is_unreadable = storage_read_bytes(scan->fs, scan->file, offset, &scan->window,
                                                  piece) != 0;

@@ -17,7 +17,7 @@ static bool read_first_index(struct recovery *r, raft_index *ret_index)
     uint8_t header[ENTRY_HEADER_BYTES];
     size_t got = 0;
 
-    if (s->fs->ops->read(s->fs, s->files->log, 0, header, sizeof header, &got) != 0 ||
+    if (storage_read_again(s->fs, s->files->log, 0, header, sizeof header, &got) != 0 ||
         got < sizeof header) {
         return false;
     }
@@ -55,8 +55,8 @@ static enum rk_status read_index_chunk(struct recovery *r, uint64_t record, size
     int error = 0;
 
     if (s->files->index >= 0) { /* read only, it may be missing */
-        error = s->fs->ops->read(s->fs, s->files->index, record * INDEX_RECORD_BYTES, r->found,
-                                 INDEX_CHUNK_BYTES, &got);
+        error = storage_read_again(s->fs, s->files->index, record * INDEX_RECORD_BYTES, r->found,
+                                   INDEX_CHUNK_BYTES, &got);
     }
     if (error != 0) {
         return storage_error(error, why, "read", INDEX_NAME);
@@ -219,13 +219,31 @@ static void judge_end(struct recovery *r, enum entry_verdict verdict, struct err
     }
 }
 
+/* What cannot be read is no torn tail: it may be an entry that was acknowledged. */
+static enum rk_status check_end_was_read(const struct recovery *r, struct errmsg *why)
+{
+    const struct storage *s = r->s;
+
+    if (r->believed_bytes == r->log_bytes) {
+        return RK_OK;
+    }
+    errmsg_set(why,
+               "%s/%s cannot be read at offset %llu, behind entry %llu: nothing was changed; start "
+               "again, and should it stay so, empty the directory and run `refkeeper member "
+               "replace`",
+               s->data_dir, LOG_NAME, (unsigned long long)r->believed_bytes,
+               (unsigned long long)s->tail.index);
+    return RK_IO;
+}
+
 enum rk_status recovery_scan(struct recovery *r, struct errmsg *damage, struct errmsg *why)
 {
     struct storage *s = r->s;
+    uint64_t limit = r->believed_bytes > s->tail.end ? r->believed_bytes : s->tail.end;
     struct log_scan scan;
     enum rk_status status = check_checkpoint(r, why);
 
-    log_scan_init(&scan, s->fs, s->files->log, r->log_bytes, s->tail);
+    log_scan_init(&scan, s->fs, s->files->log, limit, s->tail);
     while (status == RK_OK) {
         enum entry_verdict verdict = ENTRY_BAD;
         struct entry entry;
@@ -237,6 +255,7 @@ enum rk_status recovery_scan(struct recovery *r, struct errmsg *damage, struct e
         }
         if (verdict != ENTRY_GOOD) {
             judge_end(r, verdict, damage);
+            status = r->is_damaged ? RK_OK : check_end_was_read(r, why);
             break;
         }
         status = accept_entry(r, &scan.at, why);
@@ -270,8 +289,8 @@ static enum rk_status measure_tail(const struct recovery *r, uint64_t *ret_bytes
 
     while (offset < r->log_bytes) {
         size_t got = 0;
-        int error = s->fs->ops->read(s->fs, s->files->log, offset, r->found, INDEX_CHUNK_BYTES,
-                                     &got);
+        int error = storage_read_again(s->fs, s->files->log, offset, r->found, INDEX_CHUNK_BYTES,
+                                       &got);
 
         if (error != 0) {
             return storage_error(error, why, "read", LOG_NAME);
@@ -440,10 +459,28 @@ static enum rk_status open_index(struct recovery *r, struct errmsg *why)
     return judge_index(r, why);
 }
 
+/* The next piece; false at the end, or where the log cannot be read. */
+static bool read_to_rewrite(struct recovery *r, uint64_t offset, uint8_t *bytes, size_t *ret_size)
+{
+    struct storage *s = r->s;
+    size_t sector = SECTOR_BYTES - (size_t)(offset % SECTOR_BYTES);
+    int error = storage_read_again(s->fs, s->files->log, offset, bytes, LOG_REWRITE_BYTES,
+                                   ret_size);
+
+    if (error != 0) {
+        error = storage_read_again(s->fs, s->files->log, offset, bytes, sector, ret_size);
+    }
+    if (error != 0) {
+        r->believed_bytes = offset;
+    }
+    return error == 0 && *ret_size > 0;
+}
+
 /*
  * Writes once more what no record vouches for.  When a sync fails the kernel takes the pages for
  * written, and no later sync writes them: the process that died of it left bytes that can be
- * read, but would not outlive a power cut.  Where they cannot be read the scan will say so.
+ * read, but would not outlive a power cut.  Where they cannot be read nothing is believed, also
+ * should a later read get them.
  * Space taken ahead reads as zeros whether they were written or not, so zeros are passed over;
  * the last piece is not: writing it makes the size durable as well.
  */
@@ -456,13 +493,12 @@ static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why
     size_t got = 0;
     int error = 0;
 
+    r->believed_bytes = r->log_bytes;
     if (s->is_read_only || offset == r->log_bytes) {
         return RK_OK;
     }
     bytes = heap_alloc(LOG_REWRITE_BYTES);
-    while (error == 0 &&
-           ops->read(s->fs, s->files->log, offset, bytes, LOG_REWRITE_BYTES, &got) == 0 &&
-           got > 0) {
+    while (error == 0 && read_to_rewrite(r, offset, bytes, &got)) {
         if (offset + got >= r->log_bytes || !is_zero(bytes, got)) {
             error = ops->write(s->fs, s->files->log, offset, bytes, got);
         }

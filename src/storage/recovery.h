@@ -13,6 +13,7 @@ struct recovery {
     struct storage *s;
     struct checkpoint checkpoint; /* of the log that was found: before or after a replacement */
     uint64_t log_bytes;
+    uint64_t believed_bytes; /* of the log: what lies behind could not be read, so not be vouched */
     uint64_t index_bytes;
     bool index_belongs;
     raft_index witness;       /* the newest entry known to have been durable */

@@ -13,7 +13,6 @@
 #define ASIDE_SUFFIX ".damaged"
 #define ASIDE_TMP_NAME "raft-log-damaged.tmp"
 #define COPY_BYTES (1 * MIB)
-#define PIECE_BYTES ((size_t)4096) /* what is lost around a sector that cannot be read */
 
 bool storage_is_repairing(const struct storage *s)
 {
@@ -85,8 +84,8 @@ static int copy_piece(struct storage *s, fs_handle from, uint64_t offset, struct
     if (error == 0) {
         error = storage_read_bytes(s->fs, from, offset, bytes, size);
     }
-    if (error == EIO && size > PIECE_BYTES) {
-        return copy_piece(s, from, offset, bytes, PIECE_BYTES - offset % PIECE_BYTES);
+    if (error == EIO && size > SECTOR_BYTES) {
+        return copy_piece(s, from, offset, bytes, SECTOR_BYTES - offset % SECTOR_BYTES);
     }
     if (error == EIO) {
         memset(bytes->data, 0, size);

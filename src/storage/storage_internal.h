@@ -201,7 +201,13 @@ enum rk_status storage_check_latch(const struct storage *s, struct errmsg *why);
 enum rk_status storage_open_file(struct storage *s, const char *name, unsigned flags,
                                  fs_handle *ret_file, struct errmsg *why);
 
+#define SECTOR_BYTES ((size_t)4096) /* what is lost around a place that cannot be read */
+
 /* Reads; a read that fails is tried again, as that can do no harm. */
+int storage_read_again(struct fs *fs, fs_handle file, uint64_t offset, void *data, size_t size,
+                       size_t *ret_size);
+
+/* The same, behind what `into` holds, which has the room. */
 int storage_read_bytes(struct fs *fs, fs_handle file, uint64_t offset, struct buffer *into,
                        size_t size);
 

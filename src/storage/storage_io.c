@@ -63,15 +63,23 @@ enum rk_status storage_open_file(struct storage *s, const char *name, unsigned f
 
 #define READ_ATTEMPTS 3
 
+int storage_read_again(struct fs *fs, fs_handle file, uint64_t offset, void *data, size_t size,
+                       size_t *ret_size)
+{
+    int error = EIO;
+
+    for (unsigned attempt = 0; error == EIO && attempt < READ_ATTEMPTS; attempt++) {
+        error = fs->ops->read(fs, file, offset, data, size, ret_size);
+    }
+    return error;
+}
+
 int storage_read_bytes(struct fs *fs, fs_handle file, uint64_t offset, struct buffer *into,
                        size_t size)
 {
-    int error = EIO;
     size_t got = 0;
+    int error = storage_read_again(fs, file, offset, into->data + into->size, size, &got);
 
-    for (unsigned attempt = 0; error == EIO && attempt < READ_ATTEMPTS; attempt++) {
-        error = fs->ops->read(fs, file, offset, into->data + into->size, size, &got);
-    }
     into->size += error == 0 ? got : 0;
     return error;
 }

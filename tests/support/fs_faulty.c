@@ -17,7 +17,9 @@ static enum fate next_fate(struct fs_faulty *f, const char *call, int *ret_error
     if (f->is_stopped) {
         return FATE_REFUSE;
     }
-    if (++f->calls != f->fault.at || f->fault.kind == FS_FAULT_NONE) {
+    f->calls++;
+    if (f->calls < f->fault.at || f->calls - f->fault.at > f->fault.more || f->fault.at == 0 ||
+        f->fault.kind == FS_FAULT_NONE) {
         return FATE_DO;
     }
     f->has_fired = true;

@@ -23,6 +23,7 @@ enum fs_fault_kind {
 struct fs_fault {
     enum fs_fault_kind kind;
     uint64_t at;       /* number of the call; 0 = never */
+    uint64_t more;     /* so many calls behind it as well */
     int error;         /* of FS_FAULT_ERROR and _AFTER */
     unsigned quarters; /* 1, 2, 3 */
 };

@@ -5,6 +5,7 @@
  */
 #include "storage_case.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -458,6 +459,38 @@ static void what_a_failed_sync_left_is_written_before_it_is_believed(void **stat
     assert_int_equal(case_count_entries(t, 1), 5);
 }
 
+/* Nothing of it is believed either when it cannot be read just then: each call fails once. */
+static void what_a_failed_sync_left_is_not_believed_unwritten(void **state)
+{
+    struct store *t = *state;
+    unsigned opened = 0;
+
+    for (uint64_t call = 1; call < 40; call++) {
+        for (uint64_t more = 0; more < 7; more++) {
+            raft_index last;
+
+            OK(store_open(t));
+            OK(store_append_sync(t, 1, 3, 20));
+            OK(store_append(t, 1, 2, 1000));
+            fs_memory_fail_next_sync(case_memory(t));
+            assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+            case_kill(t, FS_CRASH_PROCESS);
+            fs_faulty_arm(case_faulty(t),
+                          (struct fs_fault){
+                              .kind = FS_FAULT_ERROR, .at = call, .more = more, .error = EIO });
+            last = store_open(t) == RK_OK ? t->recovered.log_last_index : 0;
+            fs_faulty_arm(case_faulty(t), (struct fs_fault){ .kind = FS_FAULT_NONE });
+            opened += last > 0;
+            case_kill(t, FS_CRASH_LOSE);
+            OK(store_open(t));
+            assert_true(t->recovered.log_last_index >= last);
+            OK(storage_truncate(t->s, 1, &t->why));
+            store_close(t);
+        }
+    }
+    assert_true(opened > 0);
+}
+
 /* Nobody has written the space that was taken ahead. */
 static void zeros_behind_the_log_are_not_written_again(void **state)
 {
@@ -521,6 +554,7 @@ int main(void)
         CASE_MEMORY(reading_only_changes_nothing),
         CASE_MEMORY(a_failed_sync_is_not_believed_when_the_next_one_works),
         CASE_MEMORY(what_a_failed_sync_left_is_written_before_it_is_believed),
+        CASE_MEMORY(what_a_failed_sync_left_is_not_believed_unwritten),
         CASE_MEMORY(zeros_behind_the_log_are_not_written_again),
         CASE_MEMORY(a_full_disk_refuses_appends_and_heals),
     };
