@@ -4,12 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* HMAC() and EVP load OpenSSL's configuration and providers first: milliseconds, in every hook. */
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-
-#include "base/assert.h"
+#include "base/sha256.h"
 
 #define TOKEN_BYTES_MIN 16
 
@@ -33,45 +28,50 @@ enum rk_status agent_token_read(const char *file, struct buffer *ret_token, stru
     return RK_OK;
 }
 
-/* ---- HMAC-SHA256 [RFC 2104] over OpenSSL's plain SHA-256 ---- */
+/* ---- HMAC-SHA256 [RFC 2104] ---- */
 
-#define BLOCK_BYTES SHA256_CBLOCK
-
-static void start(SHA256_CTX *hash, const uint8_t key[BLOCK_BYTES], uint8_t pad)
+static void start(struct sha256 *hash, const uint8_t key[SHA256_BLOCK_BYTES], uint8_t pad)
 {
-    uint8_t block[BLOCK_BYTES];
-    int rc = SHA256_Init(hash);
+    uint8_t block[SHA256_BLOCK_BYTES];
 
-    for (size_t i = 0; i < BLOCK_BYTES; i++) {
+    for (size_t i = 0; i < sizeof block; i++) {
         block[i] = key[i] ^ pad;
     }
-    INVARIANT(rc == 1 && SHA256_Update(hash, block, BLOCK_BYTES) == 1);
+    sha256_init(hash);
+    sha256_add(hash, slice_of(block, sizeof block));
+    explicit_bzero(block, sizeof block);
 }
 
 void agent_mac(struct slice token, const uint8_t nonce[AGENT_NONCE_BYTES], struct slice head,
                uint8_t ret_mac[AGENT_MAC_BYTES])
 {
-    uint8_t key[BLOCK_BYTES] = { 0 };
-    SHA256_CTX hash;
+    uint8_t key[SHA256_BLOCK_BYTES] = { 0 };
+    struct sha256 hash;
 
-    if (token.size <= BLOCK_BYTES) {
+    if (token.size <= SHA256_BLOCK_BYTES) {
         memcpy(key, token.data, token.size);
     } else {
-        (void)SHA256_Init(&hash);
-        (void)SHA256_Update(&hash, token.data, token.size);
-        (void)SHA256_Final(key, &hash);
+        sha256_init(&hash);
+        sha256_add(&hash, token);
+        sha256_finish(&hash, key);
     }
     start(&hash, key, 0x36);
-    (void)SHA256_Update(&hash, nonce, AGENT_NONCE_BYTES);
-    (void)SHA256_Update(&hash, head.data, head.size);
-    (void)SHA256_Final(ret_mac, &hash);
+    sha256_add(&hash, slice_of(nonce, AGENT_NONCE_BYTES));
+    sha256_add(&hash, head);
+    sha256_finish(&hash, ret_mac);
     start(&hash, key, 0x5c);
-    (void)SHA256_Update(&hash, ret_mac, AGENT_MAC_BYTES);
-    (void)SHA256_Final(ret_mac, &hash);
-    OPENSSL_cleanse(key, sizeof key);
+    sha256_add(&hash, slice_of(ret_mac, AGENT_MAC_BYTES));
+    sha256_finish(&hash, ret_mac);
+    explicit_bzero(key, sizeof key);
 }
 
+/* Looks at all bytes, whichever differ: the time it takes says nothing about the token. */
 bool agent_mac_equal(const uint8_t a[AGENT_MAC_BYTES], const uint8_t b[AGENT_MAC_BYTES])
 {
-    return CRYPTO_memcmp(a, b, AGENT_MAC_BYTES) == 0;
+    volatile uint8_t difference = 0;
+
+    for (size_t i = 0; i < AGENT_MAC_BYTES; i++) {
+        difference = difference | (uint8_t)(a[i] ^ b[i]);
+    }
+    return difference == 0;
 }
