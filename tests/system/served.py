@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 
-from cluster import check
+from cluster import CLI, check
 
 REPO = "group/project.git"
 ENV = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
@@ -20,6 +20,19 @@ def git(directory, *words, code=0, stdin=None, env=None):
     check(code is None or run.returncode == code, "git %s: exit %d\n%s%s" % (
         " ".join(words), run.returncode, run.stdout, run.stderr))
     return run.stdout + run.stderr
+
+
+def hooks_with_openssl(directory, *words):
+    """Runs git; of the refkeeper it started, how many there were and how many loaded OpenSSL."""
+    folder = tempfile.mkdtemp(prefix="refkeeper-loaded-")
+    git(directory, *words, env={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": os.path.join(folder, "of")})
+    texts = []
+    for name in os.listdir(folder):  # of.PID, as the dynamic linker tells what it does
+        with open(os.path.join(folder, name), errors="replace") as f:
+            texts.append(f.read())
+    shutil.rmtree(folder)
+    ours = [text for text in texts if "initialize program: " + CLI in text]
+    return len(ours), len([text for text in ours if "libcrypto" in text])
 
 
 class Place:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 from cluster import Cluster, check, run_tests_on
-from served import ENV, Place, git
+from served import ENV, Place, git, hooks_with_openssl
 
 CLUSTER = Cluster(3)
 
@@ -218,6 +218,16 @@ def a_push_of_one_ref_starts_two_programs():
     p.close()
 
 
+def without_tls_no_hook_loads_openssl():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    p.commit()
+    started, loaded = hooks_with_openssl(p.work, "push", "-q", "o", "main")
+    check((started, loaded) == (2, 0), "of %d hooks %d loaded it" % (started, loaded))
+    p.check_equal()
+    p.close()
+
+
 def push_options_are_taken_strictly():
     p = Place(CLUSTER)
     p.push("o", "main")
@@ -324,6 +334,6 @@ run_tests_on(CLUSTER, [create_update_delete, sha256_repositories,
                        a_disk_that_refuses_makes_it_take_the_decision_back,
                        two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
                        a_renamed_repository_is_noticed, a_push_of_one_ref_starts_two_programs,
-                       push_options_are_taken_strictly,
+                       without_tls_no_hook_loads_openssl, push_options_are_taken_strictly,
                        post_receive_tells_a_later_push_from_a_disk_that_lies,
                        pushes_survive_the_death_of_the_leader, without_a_cluster_nothing_is_pushed])

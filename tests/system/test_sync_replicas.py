@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from cluster import Cluster, check, free_ports, run_tests, wait_until
-from served import git
+from served import git, hooks_with_openssl
 from storages import Repo, Storage, in_cluster, show, wait_complete
 from tracer import Tracer
 
@@ -37,6 +37,9 @@ def a_push_is_on_its_replica_before_it_is_decided():
         r.push("main", "main:b%d" % i, "v1", *([":b%d" % (i - 1)] if i > 0 else []))
         git(S["s2"].place(r.path), "cat-file", "-e", oid)
         git(S["s2"].place(r.path), "rev-list", "--objects", "--quiet", oid)
+    r.commit()
+    started, loaded = hooks_with_openssl(r.work, "push", "-q", S["s1"].place(r.path), "main")
+    check((started, loaded) == (2, 0), "of %d hooks %d loaded OpenSSL" % (started, loaded))
     r.wait_complete()
     r.check_equal()
     check(pins(S["s2"], r.path) == "", "what has landed is not pinned any more")

@@ -3,14 +3,15 @@
 """TLS on every port: nodes know each other by certificate, clients check the nodes'.
 
 Three nodes with certificates of one CA; refkeeper, redis-cli and curl talk to them over TLS.
-Plaintext is not answered. A node whose certificate names another one, or is signed by another CA,
-stays outside.
+Plaintext is not answered. Pushes are decided, refused and guarded over TLS. A node whose
+certificate names another one, or is signed by another CA, stays outside.
 """
 import os
 import shutil
 import subprocess
 
 from cluster import CLI, Cluster, RespError, check, run_tests, wait_until
+from served import Place, git, hooks_with_openssl
 
 TOP = os.environ.get("RK_SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 
@@ -40,6 +41,9 @@ class TlsCluster(Cluster):
         return subprocess.run([CLI, "--endpoints", endpoint, "--cacert", self.ca,
                                "--timeout", "5s", *arguments], capture_output=True, text=True,
                               timeout=60)
+
+    def cli(self, *arguments, **more):
+        return super().cli("--cacert", self.ca, *arguments, **more)
 
     def leader_name(self, node):
         run = self.ask(node, "-o", "value", "status")
@@ -96,6 +100,36 @@ def plaintext_is_not_answered():
         c.close()
 
 
+def a_push_is_decided_over_tls():
+    c = TlsCluster()
+    try:
+        c.start_all()
+        p = Place(c)
+        started, loaded = hooks_with_openssl(p.work, "push", "-q", "o", "main")
+        check((started, loaded) == (2, 1), "of %d hooks %d loaded OpenSSL" % (started, loaded))
+        check("refs/heads/main" in p.on_disk() and p.on_disk() == p.in_cluster(), "decided")
+        # The guard asks over TLS, too: what the cluster has may catch up, nothing else.
+        oid = p.commit()
+        p.push("o", "main")
+        git(p.served, "update-ref", "refs/heads/x", oid, code=128)
+        c.cli("ref", "update", p.path, "refs/heads/x", oid, "--create")
+        git(p.served, "update-ref", "refs/heads/x", oid)
+        check(p.on_disk() == p.in_cluster(), "the guard's answers")
+        # Nodes that another authority signed for are not believed.
+        other = os.path.join(c.directory, "other")
+        make_certs(other, "n1")
+        git(p.served, "config", "refkeeper.cacert", os.path.join(other, "ca.crt"))
+        p.commit()
+        out = p.push("o", "main", code=1)
+        check("TLS handshake" in out, out)
+        out = git(p.served, "update-ref", "refs/heads/y", oid, code=128)
+        check("TLS handshake" in out, out)
+        check(p.on_disk() == p.in_cluster(), "nothing was changed")
+        p.close()
+    finally:
+        c.close()
+
+
 def a_node_with_a_wrong_certificate_stays_outside():
     c = TlsCluster()
     other = os.path.join(c.directory, "other")
@@ -117,5 +151,5 @@ def a_node_with_a_wrong_certificate_stays_outside():
         c.close()
 
 
-run_tests([everything_works_over_tls, plaintext_is_not_answered,
+run_tests([everything_works_over_tls, plaintext_is_not_answered, a_push_is_decided_over_tls,
            a_node_with_a_wrong_certificate_stays_outside])
