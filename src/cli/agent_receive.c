@@ -2,8 +2,8 @@
 /*
  * Takes the packs of pushes that a replica must hold before they are decided.  [agent_wire.h]
  *
- *   head       git index-pack, rev-list and update-ref are started, and wait for their input
- *   pack       to index-pack --fix-thin, synced, its folder, too
+ *   head       git index-pack is started; rev-list and update-ref, too, while no pack comes
+ *   pack       to index-pack --fix-thin, synced, its folder, too; meanwhile the other two start
  *              -> everything reachable from the new values is here
  *              -> each is pinned as refs/refkeeper/pin/PUSH/n -> taken
  *
@@ -17,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,9 @@ static bool start(struct delivery *d, struct helper *h, const char *const *words
     static const char *const environment[] = { "LC_ALL=C", NULL };
     size_t n = 0;
 
+    if (h->process.pid != 0) {
+        return true;
+    }
     h->argv[n++] = "git";
     h->argv[n++] = "--git-dir";
     h->argv[n++] = d->git_dir;
@@ -174,21 +178,52 @@ static bool start(struct delivery *d, struct helper *h, const char *const *words
     return process_start(&h->process, &d->why) == RK_OK;
 }
 
-/* Each reads nothing of the repository before its input has come.  Pins are no proof that a value
- * is whole: those of another push that comes at the same time may not be checked yet. */
-static bool start_programs(struct delivery *d)
+static bool start_index(struct delivery *d)
 {
-    static const char *const index[] = { "-c",         "core.fsync=objects,derived-metadata",
+    static const char *const words[] = { "-c",         "core.fsync=objects,derived-metadata",
                                          "index-pack", "--stdin",
                                          "--fix-thin", NULL };
-    static const char *const check[] = { "rev-list", "--objects",
+
+    return start(d, &d->index, words);
+}
+
+/* Pins are no proof that a value is whole: those of another push that comes at the same time may
+ * not be checked yet. */
+static bool start_check(struct delivery *d)
+{
+    static const char *const words[] = { "rev-list", "--objects",
                                          "--stdin",  "--exclude=" COPY_PINS "*",
                                          "--not",    "--all",
                                          "--quiet",  NULL };
-    static const char *const pin[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
-                                       NULL };
 
-    return start(d, &d->index, index) && start(d, &d->check, check) && start(d, &d->pin, pin);
+    return start(d, &d->check, words);
+}
+
+static bool start_pin(struct delivery *d)
+{
+    static const char *const words[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
+                                         NULL };
+
+    return start(d, &d->pin, words);
+}
+
+static bool is_quiet(const struct delivery *d)
+{
+    struct pollfd link = { d->fd, POLLIN, 0 };
+
+    return poll(&link, 1, 0) == 0;
+}
+
+/* Each reads nothing of the repository before its input has come.  What comes first goes first: a
+ * pack that is there does not wait for the start of those that look at it afterwards. */
+static bool start_early(struct delivery *d)
+{
+    return start_index(d) && (!is_quiet(d) || start_check(d)) && (!is_quiet(d) || start_pin(d));
+}
+
+static bool start_rest(struct delivery *d)
+{
+    return start_check(d) && start_pin(d);
 }
 
 static void release_helper(struct helper *h)
@@ -227,6 +262,7 @@ static bool receive_pack(struct delivery *d, uint64_t left)
         left -= size;
     }
     heap_free(piece);
+    process_end_input(&d->index.process);
     if (!is_there) {
         errmsg_set(&d->why, "the pack was cut short");
     }
@@ -292,7 +328,7 @@ static bool take(struct delivery *d)
     uint8_t size_bytes[8];
     uint64_t size;
 
-    if (!find_copy(d) || !start_programs(d)) {
+    if (!find_copy(d) || !start_early(d)) {
         return false;
     }
     set_patience(d, PACK_S);
@@ -306,7 +342,10 @@ static bool take(struct delivery *d)
         errmsg_set(&d->why, "a pack of %" PRIu64 " bytes", size);
         return false;
     }
-    if (size > 0 && (!receive_pack(d, size) || !finish(d, &d->index, "index-pack"))) {
+    if (size > 0 && !receive_pack(d, size)) {
+        return false;
+    }
+    if (!start_rest(d) || (size > 0 && !finish(d, &d->index, "index-pack"))) {
         return false;
     }
     return check_objects(d, size > 0) && pin(d);

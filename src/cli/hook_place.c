@@ -78,9 +78,19 @@ enum rk_status hook_place_open(struct hook_place *place, struct cli *cli, int64_
     return open_client(place, cli, why);
 }
 
+enum rk_status hook_place_show(struct hook_place *place, struct rk_error *error)
+{
+    if (place->repository != NULL) {
+        return RK_OK;
+    }
+    return rk_repo_show(place->client, place->path, &place->repository, error);
+}
+
 void hook_place_release(struct hook_place *place)
 {
     git_config_release(&place->config);
+    rk_reply_free(place->repository);
+    place->repository = NULL;
     heap_free(place->path);
     heap_free(place->storage);
     place->path = NULL;

@@ -12,6 +12,7 @@ struct hook_place {
     struct git_config config;
     struct rk_client *client; /* belongs to the cli */
     char *path, *storage;
+    struct rk_reply *repository; /* hook_place_show: REPO.SHOW; NULL = not asked yet */
 };
 
 /*
@@ -21,6 +22,10 @@ struct hook_place {
 enum rk_status hook_place_open(struct hook_place *place, struct cli *cli, int64_t timeout_ms,
                                struct errmsg *why) MUST_USE;
 void hook_place_release(struct hook_place *place);
+
+/* What the cluster says about the repository, asked once.  PRE: the place is open.  Errors: those
+ * of rk_repo_show, with `error` set. */
+enum rk_status hook_place_show(struct hook_place *place, struct rk_error *error) MUST_USE;
 
 /* The environment's word, else the configuration's, else NULL. */
 const char *hook_place_find(const struct hook_place *place, const char *variable, const char *key);

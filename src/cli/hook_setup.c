@@ -62,12 +62,11 @@ static char *add_reason(char *actor, const char *reason)
     return copy(text);
 }
 
-/* Epoch and id, from the environment or the cluster's route.  False: all were refused. */
+/* Epoch and id, from the environment or the cluster.  False: all were refused. */
 static bool find_epoch(struct hook_push *push)
 {
     const char *id = hook_place_find(&push->place, "REFKEEPER_ID", "refkeeper.id");
     const char *epoch = getenv("REFKEEPER_EPOCH");
-    struct rk_reply *map = NULL;
     struct rk_error error;
 
     if (epoch == NULL || epoch[0] == '\0') {
@@ -85,15 +84,14 @@ static bool find_epoch(struct hook_push *push)
         }
         return true;
     }
-    if (rk_route(push->place.client, push->place.path, 1, NULL, &map, &error) != RK_OK) {
+    if (hook_place_show(&push->place, &error) != RK_OK) {
         hook_refuse_all(push, "refkeeper: %s%s", error.message, hook_try_again(&error));
         return false;
     }
-    push->write.epoch = rk_reply_get_number(map, "epoch");
+    push->write.epoch = rk_reply_get_number(push->place.repository, "epoch");
     if (push->write.repository_id == 0) {
-        push->write.repository_id = rk_reply_get_number(map, "id");
+        push->write.repository_id = rk_reply_get_number(push->place.repository, "id");
     }
-    rk_reply_free(map);
     return true;
 }
 

@@ -71,29 +71,42 @@ static void add_targets(struct hook_targets *s, const struct rk_reply *list)
     }
 }
 
-bool hook_targets_find(struct hook_targets *s, struct errmsg *why)
+/* The cluster is asked for its storages only when one is not named here. */
+static enum rk_status set_addresses(struct hook_targets *s, struct rk_error *error)
 {
-    const struct hook_place *place = s->place;
-    const char *named = hook_place_find(place, "REFKEEPER_AGENTS", "refkeeper.agents");
-    struct rk_reply *map = NULL, *storages = NULL;
-    struct rk_error error;
-    bool is_ok = rk_repo_show(place->client, place->path, &map, &error) == RK_OK &&
-                 rk_storage_list(place->client, &storages, &error) == RK_OK;
+    const char *named = hook_place_find(s->place, "REFKEEPER_AGENTS", "refkeeper.agents");
+    struct rk_reply *storages = NULL;
+    enum rk_status status = RK_OK;
 
-    if (is_ok) {
-        add_targets(s, rk_reply_get(map, "complete"));
-        add_targets(s, rk_reply_get(map, "replicas"));
-    } else {
-        errmsg_set(why, "%s", error.message);
-    }
-    for (size_t i = 0; i < s->count; i++) {
-        if (!find_named(named, &s->list[i])) {
+    for (size_t i = 0; i < s->count && status == RK_OK; i++) {
+        if (find_named(named, &s->list[i])) {
+            continue;
+        }
+        if (storages == NULL) {
+            status = rk_storage_list(s->place->client, &storages, error);
+        }
+        if (status == RK_OK) {
             find_by_http(storages, &s->list[i]);
         }
     }
-    rk_reply_free(map);
     rk_reply_free(storages);
-    return is_ok;
+    return status;
+}
+
+bool hook_targets_find(struct hook_targets *s, struct errmsg *why)
+{
+    struct rk_error error;
+    enum rk_status status = hook_place_show(s->place, &error);
+
+    if (status == RK_OK) {
+        add_targets(s, rk_reply_get(s->place->repository, "complete"));
+        add_targets(s, rk_reply_get(s->place->repository, "replicas"));
+        status = set_addresses(s, &error);
+    }
+    if (status != RK_OK) {
+        errmsg_set(why, "%s", error.message);
+    }
+    return status == RK_OK;
 }
 
 void hook_targets_release(struct hook_targets *s)

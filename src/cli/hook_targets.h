@@ -23,12 +23,13 @@ struct hook_target {
 };
 
 struct hook_targets {
-    const struct hook_place *place; /* borrowed */
+    struct hook_place *place; /* borrowed */
     struct hook_target list[HOOK_TARGETS_MAX];
     size_t count;
 };
 
-/* Asks the cluster; those that hold everything come first.  False: `why` says what is wrong. */
+/* Asks the cluster what the push does not know yet; those that hold everything come first.  False:
+ * `why` says what is wrong. */
 bool hook_targets_find(struct hook_targets *targets, struct errmsg *why);
 void hook_targets_release(struct hook_targets *targets);
 

@@ -97,6 +97,21 @@ def who_lacks_the_token_brings_nothing():
     check("token" in out, out)
 
 
+def an_agent_that_is_not_named_is_at_the_host_of_its_storage():
+    r = make("y/host.git", ["s1", "s2"])
+    primary = S["s1"].place(r.path)
+    r.commit()
+    CLUSTER.cli("storage", "set", "s2", "--http", "http://127.0.0.9:1")
+    git(primary, "config", "refkeeper.agents", "s3=" + S["s3"].agent)
+    out = r.push("main", code=1)
+    check("s2 at 127.0.0.9:7483: " in out, out)
+    CLUSTER.cli("storage", "set", "s2", "--http", S["s2"].server.url)
+    git(primary, "config", "refkeeper.agents", "s2=" + S["s2"].agent)
+    r.push("main")
+    r.wait_complete()
+    r.check_equal()
+
+
 def what_was_taken_is_synced_with_its_folder_before_the_answer():
     if not Tracer.is_there():
         return
@@ -233,6 +248,7 @@ def main():
         run_tests([a_push_is_on_its_replica_before_it_is_decided,
                    a_replica_that_is_away_makes_the_push_fail_whole,
                    one_of_two_replicas_is_enough_for_one, who_lacks_the_token_brings_nothing,
+                   an_agent_that_is_not_named_is_at_the_host_of_its_storage,
                    what_was_taken_is_synced_with_its_folder_before_the_answer,
                    packs_may_travel_through_tls, a_pusher_may_ask_for_more_replicas,
                    refs_that_the_filter_leaves_to_git_need_no_replica,
