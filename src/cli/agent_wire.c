@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/agent_wire.h"
 
+#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/sha256.h"
 
 #define TOKEN_BYTES_MIN 16
 
@@ -28,41 +27,42 @@ enum rk_status agent_token_read(const char *file, struct buffer *ret_token, stru
     return RK_OK;
 }
 
-/* ---- HMAC-SHA256 [RFC 2104] ---- */
+/* ---- HMAC-SHA256 [RFC 2104], over libmd: a hook does not load libcrypto for it ---- */
 
-static void start(struct sha256 *hash, const uint8_t key[SHA256_BLOCK_BYTES], uint8_t pad)
+static void start(SHA2_CTX *hash, const uint8_t key[SHA256_BLOCK_LENGTH], uint8_t pad)
 {
-    uint8_t block[SHA256_BLOCK_BYTES];
+    uint8_t block[SHA256_BLOCK_LENGTH];
 
     for (size_t i = 0; i < sizeof block; i++) {
         block[i] = key[i] ^ pad;
     }
-    sha256_init(hash);
-    sha256_add(hash, slice_of(block, sizeof block));
+    SHA256Init(hash);
+    SHA256Update(hash, block, sizeof block);
     explicit_bzero(block, sizeof block);
 }
 
 void agent_mac(struct slice token, const uint8_t nonce[AGENT_NONCE_BYTES], struct slice head,
                uint8_t ret_mac[AGENT_MAC_BYTES])
 {
-    uint8_t key[SHA256_BLOCK_BYTES] = { 0 };
-    struct sha256 hash;
+    uint8_t key[SHA256_BLOCK_LENGTH] = { 0 };
+    SHA2_CTX hash;
 
-    if (token.size <= SHA256_BLOCK_BYTES) {
+    if (token.size <= SHA256_BLOCK_LENGTH) {
         memcpy(key, token.data, token.size);
     } else {
-        sha256_init(&hash);
-        sha256_add(&hash, token);
-        sha256_finish(&hash, key);
+        SHA256Init(&hash);
+        SHA256Update(&hash, token.data, token.size);
+        SHA256Final(key, &hash);
     }
     start(&hash, key, 0x36);
-    sha256_add(&hash, slice_of(nonce, AGENT_NONCE_BYTES));
-    sha256_add(&hash, head);
-    sha256_finish(&hash, ret_mac);
+    SHA256Update(&hash, nonce, AGENT_NONCE_BYTES);
+    SHA256Update(&hash, head.data, head.size);
+    SHA256Final(ret_mac, &hash);
     start(&hash, key, 0x5c);
-    sha256_add(&hash, slice_of(ret_mac, AGENT_MAC_BYTES));
-    sha256_finish(&hash, ret_mac);
+    SHA256Update(&hash, ret_mac, AGENT_MAC_BYTES);
+    SHA256Final(ret_mac, &hash);
     explicit_bzero(key, sizeof key);
+    explicit_bzero(&hash, sizeof hash);
 }
 
 /* Looks at all bytes, whichever differ: the time it takes says nothing about the token. */
