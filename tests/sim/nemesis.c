@@ -264,10 +264,22 @@ static bool is_whole(node_id id)
            !storage_is_repairing(n->storage);
 }
 
+/* Who was never reached by a leader has no vote for others: it may be an emptied directory. */
+static bool can_do_without(const struct machine *m)
+{
+    unsigned formed = 0;
+
+    for (unsigned i = 1; i <= sim->machine_count; i++) {
+        formed += &sim->machines[i] != m && sim->machines[i].acknowledged > 0;
+    }
+    return formed > sim->machine_count / 2;
+}
+
 /* One machine at a time may have a damaged log: the next one when that is whole again. */
 static bool may_damage(const struct machine *m)
 {
-    if (sim->machine_count < 3 || (damaged != 0 && damaged != m->id && !is_whole(damaged))) {
+    if (sim->machine_count < 3 || !can_do_without(m) ||
+        (damaged != 0 && damaged != m->id && !is_whole(damaged))) {
         return false;
     }
     damaged = m->id;
