@@ -60,14 +60,17 @@ static void send_append_entries(struct raft *r, struct raft_member *member, raft
     }
 }
 
+/* The last entry known to agree that the log still names; 0 = it was compacted meanwhile. */
+static raft_index agreed_index(const struct raft *r, const struct progress *p)
+{
+    return raft_term_at(r, p->match_index) != 0 ? p->match_index : 0;
+}
+
 /* Empty, at a place known to agree: it succeeds whatever else is on its way. */
 static void send_heartbeat(struct raft *r, struct raft_member *member)
 {
-    raft_index prev_index = member->progress.match_index;
+    raft_index prev_index = agreed_index(r, &member->progress);
 
-    if (raft_term_at(r, prev_index) == 0) {
-        prev_index = 0; /* compacted meanwhile */
-    }
     send_append_entries(r, member, prev_index, prev_index);
 }
 
@@ -266,7 +269,7 @@ static void turn_member(struct raft *r, struct raft_member *member, bool is_beat
         send_append_entries(r, member, p->next_index - 1, p->next_index - 1);
     }
     is_sent = send_by_mode(r, member) || is_sent;
-    if (!is_sent && index_min(p->match_index, r->commit_index) > p->commit_sent) {
+    if (!is_sent && index_min(agreed_index(r, p), r->commit_index) > p->commit_sent) {
         send_heartbeat(r, member); /* only tells the commit index, so that it applies */
     }
 }

@@ -285,6 +285,27 @@ static void transfers_that_fail_are_tried_ever_more_rarely(void **state)
     core_close(&c);
 }
 
+/* What it acknowledged is not in the log any more: no message can tell it that this is committed,
+ * and each that tries would be answered, which brings the next turn. */
+static void who_waits_for_a_snapshot_is_not_told_of_commits_turn_by_turn(void **state)
+{
+    struct core c;
+
+    (void)state;
+    core_open(&c, 3, 5, 0, TERMS(1, 1, 2, 2, 2));
+    core_lead(&c);
+    core_persist(&c);
+    core_append_reply(&c, 2, 6, 6, 0);
+    core_append_reply(&c, 3, 6, 3, 0);
+    compacted(&c, 6, 6, 6);
+    refuse_probe(&c, 5);
+    assert_int_equal(c.effects.send_snapshot_count, 1);
+    core_append_reply(&c, 3, 6, 3, 0);
+    core_event(&c, RAFT_TURN);
+    assert_null(core_sent(&c, MESSAGE_APPEND_ENTRIES, 3));
+    core_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +319,7 @@ int main(void)
         cmocka_unit_test(entries_behind_a_snapshot_on_its_way_are_not_cut),
         cmocka_unit_test(a_failed_transfer_does_not_hold_the_log),
         cmocka_unit_test(transfers_that_fail_are_tried_ever_more_rarely),
+        cmocka_unit_test(who_waits_for_a_snapshot_is_not_told_of_commits_turn_by_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
