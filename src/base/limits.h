@@ -95,6 +95,8 @@
 #define LOG_AHEAD_BYTES_MIN (4 * MIB)           /* allocated behind the log's end; fewer that
                                                    cannot be had = the node is short of space */
 #define LOG_AHEAD_ENTRIES_MIN 16384             /* likewise, of index records */
+#define LOG_TERM_BYTES_MIN (64 * KIB)           /* of that, for the first entries of terms only */
+#define LOG_TERM_ENTRIES_MIN 1024               /* likewise, of index records */
 #define SHORT_SNAPSHOT_INTERVAL_MS 5000         /* short of space: a snapshot to cut the log */
 #define APPEND_RETRY_MS 100                     /* no space for an entry: tried again */
 

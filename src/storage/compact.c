@@ -43,14 +43,19 @@ static enum rk_status allocate_all(struct storage_compaction *c, struct errmsg *
 {
     struct storage *s = c->r.s;
     uint64_t bytes = c->view.end - c->scan.at.end + LOG_ALLOCATE_BYTES;
+    uint64_t records = c->view.last - c->scan.at.index + LOG_TERM_ENTRIES_MIN;
     int error = s->fs->ops->allocate(s->fs, c->r.log, 0, bytes);
 
     if (error == ENOSPC || error == EDQUOT) {
-        bytes -= LOG_ALLOCATE_BYTES; /* just what is copied; the reserve holds no more */
+        bytes -= LOG_ALLOCATE_BYTES - LOG_TERM_BYTES_MIN; /* the reserve holds no more */
         error = s->fs->ops->allocate(s->fs, c->r.log, 0, bytes);
     }
     if (error == 0) {
         c->r.log_allocated = bytes;
+        error = s->fs->ops->allocate(s->fs, c->r.index, 0, records * INDEX_RECORD_BYTES);
+    }
+    if (error == 0) {
+        c->r.index_allocated = records * INDEX_RECORD_BYTES;
     }
     return error == 0 || error == ENOTSUP ? RK_OK
                                           : storage_error(error, why, "allocate", c->r.log_name);
@@ -169,6 +174,9 @@ enum rk_status storage_compaction_finish(struct storage_compaction *c, struct er
     }
     if (status == RK_OK) {
         status = replacement_copy(&c->r, &c->scan, last, UINT64_MAX, why);
+    }
+    if (status == RK_OK) {
+        status = replacement_hold_for_terms(&c->r, why);
     }
     if (status == RK_OK) {
         status = replacement_sync(&c->r, why);

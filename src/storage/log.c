@@ -105,17 +105,18 @@ static int allocate_until(struct storage *s, fs_handle file, uint64_t end, uint6
     return error;
 }
 
-enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count, struct errmsg *why)
+static enum rk_status allocate_both(struct storage *s, uint64_t log_bytes, uint64_t log_piece,
+                                    size_t count, uint64_t index_piece, struct errmsg *why)
 {
     uint64_t records = s->tail.index - s->base.index + count;
     const char *name = LOG_NAME;
-    int error = allocate_until(s, s->files->log, s->tail.end + log_bytes, LOG_ALLOCATE_BYTES,
+    int error = allocate_until(s, s->files->log, s->tail.end + log_bytes, log_piece,
                                &s->log_allocated);
 
     if (error == 0) {
         name = INDEX_NAME;
-        error = allocate_until(s, s->files->index, records * INDEX_RECORD_BYTES,
-                               INDEX_ALLOCATE_BYTES, &s->index_allocated);
+        error = allocate_until(s, s->files->index, records * INDEX_RECORD_BYTES, index_piece,
+                               &s->index_allocated);
     }
     if (error == 0) {
         return RK_OK;
@@ -124,6 +125,17 @@ enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count,
         return RK_NOSPACE;
     }
     return storage_fail(s, error, why, "allocate space for", name);
+}
+
+enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count, struct errmsg *why)
+{
+    return allocate_both(s, log_bytes, LOG_ALLOCATE_BYTES, count, INDEX_ALLOCATE_BYTES, why);
+}
+
+enum rk_status log_allocate_for_terms(struct storage *s, struct errmsg *why)
+{
+    return allocate_both(s, LOG_TERM_BYTES_MIN, SECTOR_BYTES, LOG_TERM_ENTRIES_MIN, SECTOR_BYTES,
+                         why);
 }
 
 /* ---- Append ---- */
@@ -163,6 +175,27 @@ static void log_check_records(const struct storage *s, struct slice bytes,
     PRE(offset == bytes.size);
 }
 
+/* What entries may not use up: without its first entry a new leader commits nothing, answers no
+ * linearizable read and takes no snapshot to cut the log with. */
+static enum rk_status append_allocate(struct storage *s, uint64_t bytes,
+                                      const struct storage_record *records, size_t count,
+                                      struct errmsg *why)
+{
+    enum rk_status status;
+
+    if (count == 1 && records[0].term > s->tail.term) {
+        status = log_allocate(s, bytes, count, why);
+    } else {
+        bytes += LOG_TERM_BYTES_MIN;
+        count += LOG_TERM_ENTRIES_MIN;
+        status = log_allocate(s, bytes, count, why);
+    }
+    if (status != RK_OK) {
+        reserve_note_refused(s, bytes, count);
+    }
+    return status;
+}
+
 enum rk_status storage_append(struct storage *s, struct slice bytes,
                               const struct storage_record *records, size_t count,
                               struct errmsg *why)
@@ -176,9 +209,8 @@ enum rk_status storage_append(struct storage *s, struct slice bytes,
         return status;
     }
     log_check_records(s, bytes, records, count);
-    status = log_allocate(s, bytes.size, count, why);
+    status = append_allocate(s, bytes.size, records, count, why);
     if (status != RK_OK) {
-        reserve_note_refused(s, bytes.size, count);
         return status;
     }
     error = s->fs->ops->write(s->fs, s->files->log, s->tail.end, bytes.data, bytes.size);
@@ -374,6 +406,7 @@ enum rk_status log_point_at(struct storage *s, raft_index index, struct log_poin
 static enum rk_status log_cut_files(struct storage *s, const struct log_point *end,
                                     struct errmsg *why)
 {
+    enum rk_status status;
     const struct fs_ops *ops = s->fs->ops;
     uint64_t index_bytes = (end->index - s->base.index) * INDEX_RECORD_BYTES;
     int error = ops->truncate(s->fs, s->files->index, index_bytes);
@@ -394,7 +427,8 @@ static enum rk_status log_cut_files(struct storage *s, const struct log_point *e
         return storage_fail(s, error, why, "truncate", LOG_NAME);
     }
     s->log_allocated = end->end;
-    return RK_OK;
+    status = reserve_hold_for_terms(s, why);
+    return status == RK_NOSPACE ? RK_OK : status;
 }
 
 enum rk_status storage_truncate(struct storage *s, raft_index from, struct errmsg *why)

@@ -201,6 +201,18 @@ static enum rk_status load_or_mint(struct storage *s, const struct storage_optio
 
 /* ---- Open and close ---- */
 
+/* The neighbours on a full disk left nothing behind the log: the reserve does. */
+static enum rk_status hold_for_terms(struct storage *s, struct errmsg *why)
+{
+    const uint64_t bytes = LOG_TERM_BYTES_MIN + LOG_TERM_ENTRIES_MIN * INDEX_RECORD_BYTES;
+    enum rk_status status = reserve_hold_for_terms(s, why);
+
+    if (status == RK_NOSPACE && reserve_give_back(s, bytes + 4 * SECTOR_BYTES)) {
+        status = reserve_hold_for_terms(s, why);
+    }
+    return status == RK_NOSPACE ? RK_OK : status;
+}
+
 static enum rk_status open_steps(struct storage *s, const struct storage_options *options,
                                  struct storage_recovered *recovered, struct errmsg *why)
 {
@@ -217,6 +229,9 @@ static enum rk_status open_steps(struct storage *s, const struct storage_options
     }
     if (status == RK_OK) {
         status = snapshot_join_log(s, recovered, why);
+    }
+    if (status == RK_OK && !s->is_read_only) {
+        status = hold_for_terms(s, why);
     }
     if (status == RK_OK && !s->is_read_only) {
         if (TOOTH(TERM_FORGOTTEN)) {
@@ -278,7 +293,7 @@ static enum rk_status open_once(const struct storage_options *options, struct st
     s->can_allocate = true;
     mutex_init(&s->lock);
     status = open_steps(s, options, recovered, why);
-    *ret_again = status == RK_NOSPACE && !s->is_read_only && reserve_give_back(s);
+    *ret_again = status == RK_NOSPACE && !s->is_read_only && reserve_give_back(s, UINT64_MAX);
     if (status == RK_OK) {
         fill_recovered(s, recovered);
         *ret_storage = s;

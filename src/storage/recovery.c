@@ -67,7 +67,7 @@ static enum rk_status read_index_chunk(struct recovery *r, uint64_t record, size
 }
 
 /* Equal to itself shifted by one, and zero at the front. */
-static bool is_zero(const uint8_t *data, size_t size)
+bool recovery_is_zero(const uint8_t *data, size_t size)
 {
     return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
@@ -98,7 +98,7 @@ static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
                 r->suspect = follower_is_bad && index == r->witness ? index + 1 : 0;
                 return RK_OK;
             }
-            follower_is_bad = !is_zero(record, INDEX_RECORD_BYTES);
+            follower_is_bad = !recovery_is_zero(record, INDEX_RECORD_BYTES);
         }
     }
     return RK_OK;
@@ -277,105 +277,6 @@ static enum rk_status scan_all(struct recovery *r, struct errmsg *damage, struct
     return recovery_scan(r, damage, why);
 }
 
-/* ---- The end ---- */
-
-/* Bytes from the end of the log to the last one that is not zero. */
-static enum rk_status measure_tail(const struct recovery *r, uint64_t *ret_bytes,
-                                   struct errmsg *why)
-{
-    const struct storage *s = r->s;
-    uint64_t offset = s->tail.end;
-    uint64_t torn = 0;
-
-    while (offset < r->log_bytes) {
-        size_t got = 0;
-        int error = storage_read_again(s->fs, s->files->log, offset, r->found, INDEX_CHUNK_BYTES,
-                                       &got);
-
-        if (error != 0) {
-            return storage_error(error, why, "read", LOG_NAME);
-        }
-        if (got == 0) {
-            break;
-        }
-        for (size_t i = is_zero(r->found, got) ? 0 : got; i > 0; i--) {
-            if (r->found[i - 1] != 0) {
-                torn = offset + i - s->tail.end;
-                break;
-            }
-        }
-        offset += got;
-    }
-    *ret_bytes = torn;
-    return RK_OK;
-}
-
-/* False also when it cannot be read. */
-static bool is_zero_from(const struct recovery *r, fs_handle file, uint64_t offset, uint64_t end)
-{
-    const struct storage *s = r->s;
-    size_t got = 1;
-
-    while (offset < end && got > 0) {
-        if (s->fs->ops->read(s->fs, file, offset, r->found, INDEX_CHUNK_BYTES, &got) != 0 ||
-            (got > 0 && !is_zero(r->found, got))) {
-            return false;
-        }
-        offset += got;
-    }
-    return true;
-}
-
-/* Ends a file at `end`, but for `ahead` bytes of space taken ahead when the disk is about to be
- * full: they could not be had again.  After a power cut they may be a hole: they are taken anew. */
-static int end_file(const struct recovery *r, fs_handle file, uint64_t end, uint64_t ahead,
-                    uint64_t *bytes)
-{
-    const struct fs_ops *ops = r->s->fs->ops;
-    uint64_t kept = *bytes < end + ahead ? *bytes : end + ahead;
-    uint64_t had = *bytes;
-
-    if (kept <= end || r->is_damaged || reserve_has_plenty(r->s) ||
-        !is_zero_from(r, file, end, kept) || ops->allocate(r->s->fs, file, end, kept - end) != 0) {
-        kept = end;
-    }
-    *bytes = kept;
-    return kept == had ? 0 : ops->truncate(r->s->fs, file, kept);
-}
-
-/* Behind the last good entry both files hold nothing but zeros, durably, before anything is
- * appended: bytes left there could one day look like its successor. */
-static enum rk_status cut_tail(struct recovery *r, struct errmsg *why)
-{
-    struct storage *s = r->s;
-    const struct fs_ops *ops = s->fs->ops;
-    uint64_t index_bytes = (s->tail.index - s->base.index) * INDEX_RECORD_BYTES;
-    uint64_t log_bytes = r->log_bytes;
-    int error;
-
-    if (s->is_read_only) {
-        return RK_OK;
-    }
-    error = end_file(r, s->files->index, index_bytes, LOG_AHEAD_ENTRIES_MIN * INDEX_RECORD_BYTES,
-                     &r->index_bytes);
-    if (error == 0) {
-        error = ops->datasync(s->fs, s->files->index);
-    }
-    if (error != 0) {
-        return storage_error(error, why, "truncate", INDEX_NAME);
-    }
-    error = end_file(r, s->files->log, s->tail.end, LOG_AHEAD_BYTES_MIN, &r->log_bytes);
-    if (error == 0 && r->log_bytes != log_bytes) {
-        error = ops->datasync(s->fs, s->files->log);
-    }
-    if (error != 0) {
-        return storage_error(error, why, "truncate", LOG_NAME);
-    }
-    s->log_allocated = r->log_bytes;
-    s->index_allocated = r->index_bytes;
-    return RK_OK;
-}
-
 static enum rk_status check_terms(const struct storage *s, struct errmsg *why)
 {
     if (s->tail.term <= s->record.state.current_term) {
@@ -499,7 +400,7 @@ static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why
     }
     bytes = heap_alloc(LOG_REWRITE_BYTES);
     while (error == 0 && read_to_rewrite(r, offset, bytes, &got)) {
-        if (offset + got >= r->log_bytes || !is_zero(bytes, got)) {
+        if (offset + got >= r->log_bytes || !recovery_is_zero(bytes, got)) {
             error = ops->write(s->fs, s->files->log, offset, bytes, got);
         }
         offset += got;
@@ -557,10 +458,10 @@ static enum rk_status log_recover_steps(struct recovery *r, struct storage_recov
         status = check_terms(s, why);
     }
     if (status == RK_OK && !r->is_damaged) {
-        status = measure_tail(r, &recovered->torn_bytes, why);
+        status = recovery_measure_tail(r, &recovered->torn_bytes, why);
     }
     if (status == RK_OK) {
-        status = cut_tail(r, why);
+        status = recovery_cut_tail(r, why);
     }
     recovered->is_index_rebuilt = s->tail.index > s->base.index && !r->index_belongs &&
                                   (had_records || r->index_written);

@@ -121,6 +121,27 @@ enum rk_status replacement_open(struct replacement *r, struct errmsg *why)
     return status == RK_OK ? storage_open_file(r->s, r->index_name, flags, &r->index, why) : status;
 }
 
+static int hold_until(struct replacement *r, fs_handle file, uint64_t end, uint64_t *allocated)
+{
+    int error = end <= *allocated ? 0 : r->s->fs->ops->allocate(r->s->fs, file, 0, end);
+
+    if (error == 0 && end > *allocated) {
+        *allocated = end;
+    }
+    return error == ENOTSUP ? 0 : error;
+}
+
+enum rk_status replacement_hold_for_terms(struct replacement *r, struct errmsg *why)
+{
+    uint64_t records = r->tail.index - r->base.index + LOG_TERM_ENTRIES_MIN;
+    int error = hold_until(r, r->log, r->tail.end + LOG_TERM_BYTES_MIN, &r->log_allocated);
+
+    if (error == 0) {
+        error = hold_until(r, r->index, records * INDEX_RECORD_BYTES, &r->index_allocated);
+    }
+    return error == 0 ? RK_OK : storage_error(error, why, "allocate", r->log_name);
+}
+
 enum rk_status replacement_sync(struct replacement *r, struct errmsg *why)
 {
     struct fs *fs = r->s->fs;
@@ -160,7 +181,7 @@ static enum rk_status write_new_files(struct replacement *r, bool keeps_suffix, 
     if (status == RK_OK && keeps_suffix && r->base.index < r->s->tail.index) {
         status = copy_suffix(r, why);
     }
-    return status == RK_OK ? replacement_sync(r, why) : status;
+    return status;
 }
 
 /* ---- 2-4: taking their place ---- */
@@ -228,7 +249,8 @@ static void switch_files(struct replacement *r)
     s->tail = r->tail;
     s->synced = r->tail;
     s->log_allocated = r->log_allocated > r->tail.end ? r->log_allocated : r->tail.end;
-    s->index_allocated = r->index_written;
+    s->index_allocated = r->index_allocated > r->index_written ? r->index_allocated
+                                                               : r->index_written;
     s->is_index_dirty = false;
     s->reserve.is_measured = false;
     mutex_unlock(&s->lock);
@@ -254,6 +276,24 @@ enum rk_status replacement_take_place(struct replacement *r, struct errmsg *why)
     return status;
 }
 
+static enum rk_status finish_replacing(struct replacement *r, enum rk_status status,
+                                       struct errmsg *why)
+{
+    if (status == RK_OK) {
+        status = replacement_sync(r, why);
+    }
+    if (status == RK_OK) {
+        status = replacement_take_place(r, why);
+    } else {
+        replacement_remove(r);
+        if (status == RK_IO) {
+            atomic_store(&r->s->is_failed, true);
+        }
+    }
+    replacement_release(r);
+    return status;
+}
+
 enum rk_status log_replace(struct storage *s, raft_index base_index, raft_term base_term,
                            bool keeps_suffix, struct errmsg *why)
 {
@@ -262,22 +302,14 @@ enum rk_status log_replace(struct storage *s, raft_index base_index, raft_term b
 
     replacement_init(&r, s, (struct log_base){ base_index, base_term });
     status = write_new_files(&r, keeps_suffix, why);
-    if (status == RK_OK) {
-        status = replacement_take_place(&r, why);
-    } else {
-        replacement_remove(&r);
-        if (status == RK_IO) {
-            atomic_store(&s->is_failed, true);
-        }
-    }
-    replacement_release(&r);
-    return status;
+    return finish_replacing(&r, status, why);
 }
 
 enum rk_status storage_install(struct storage *s, raft_index last_index, raft_term last_term,
                                bool keeps_suffix, struct errmsg *why)
 {
     enum rk_status status = storage_check_latch(s, why);
+    struct replacement r;
 
     PRE(!s->is_read_only);
     PRE(last_index > s->base.index);
@@ -285,5 +317,13 @@ enum rk_status storage_install(struct storage *s, raft_index last_index, raft_te
     if (status == RK_OK) {
         status = storage_sync(s, why);
     }
-    return status == RK_OK ? log_replace(s, last_index, last_term, keeps_suffix, why) : status;
+    if (status != RK_OK) {
+        return status;
+    }
+    replacement_init(&r, s, (struct log_base){ last_index, last_term });
+    status = write_new_files(&r, keeps_suffix, why);
+    if (status == RK_OK) {
+        status = replacement_hold_for_terms(&r, why);
+    }
+    return finish_replacing(&r, status, why);
 }

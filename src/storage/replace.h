@@ -22,6 +22,7 @@ struct replacement {
     struct buffer log_bytes; /* not yet written */
     struct buffer index_bytes;
     uint64_t log_allocated; /* 0 = not beforehand */
+    uint64_t index_allocated;
     uint64_t log_written;
     uint64_t index_written;
 };
@@ -35,6 +36,9 @@ enum rk_status replacement_open(struct replacement *r, struct errmsg *why);
 enum rk_status replacement_copy(struct replacement *r, struct log_scan *scan, raft_index last,
                                 uint64_t bytes_max, struct errmsg *why);
 int replacement_flush(struct replacement *r); /* writes what was copied */
+/* Space for the first entries of terms behind what was copied: once the old files are gone others
+ * may have theirs.  Errors: NOSPACE, IO. */
+enum rk_status replacement_hold_for_terms(struct replacement *r, struct errmsg *why);
 enum rk_status replacement_sync(struct replacement *r, struct errmsg *why);
 /* The files are whole and durable: state, renames, directory, state; then they are the log.
  * Thread: the writer.  A failure latches. */

@@ -76,17 +76,36 @@ bool reserve_has_plenty(const struct storage *s)
            free_bytes >= 4 * LOG_ALLOCATE_BYTES;
 }
 
+enum rk_status reserve_hold_for_terms(struct storage *s, struct errmsg *why)
+{
+    return reserve_has_plenty(s) ? RK_OK : log_allocate_for_terms(s, why);
+}
+
+/* What an earlier run held is held still: given up to be taken anew, others would have it. */
+static bool reserve_open(struct storage *s)
+{
+    struct reserve *r = &s->reserve;
+    uint64_t size = 0;
+
+    if (r->file >= 0) {
+        return true;
+    }
+    if (storage_open_file(s, RESERVE_NAME, FS_WRITE | FS_CREATE, &r->file, NULL) != RK_OK) {
+        return false;
+    }
+    if (s->fs->ops->size(s->fs, r->file, &size) == 0 && size > 0 &&
+        s->fs->ops->allocate(s->fs, r->file, 0, size) == 0) { /* a copied one may be a hole */
+        r->held_bytes = size;
+    }
+    return true;
+}
+
 /* A part that ENOSPC left would be missing elsewhere. */
 static bool reserve_allocate(struct storage *s)
 {
     struct reserve *r = &s->reserve;
-    int error = 0;
+    int error = s->fs->ops->allocate(s->fs, r->file, 0, r->wanted_bytes);
 
-    if (r->file < 0 &&
-        storage_open_file(s, RESERVE_NAME, FS_WRITE | FS_CREATE, &r->file, NULL) != RK_OK) {
-        return is_free(s, r->wanted_bytes);
-    }
-    error = s->fs->ops->allocate(s->fs, r->file, 0, r->wanted_bytes);
     if (error == 0) {
         r->held_bytes = r->wanted_bytes;
         return true;
@@ -111,6 +130,9 @@ static bool reserve_hold(struct storage *s, time_ms now_ms)
     if (is_lent(s, now_ms)) {
         return false;
     }
+    if (!reserve_open(s)) {
+        return is_free(s, r->wanted_bytes);
+    }
     if (r->held_bytes > 2 * r->wanted_bytes &&
         s->fs->ops->truncate(s->fs, r->file, r->wanted_bytes) == 0) {
         r->held_bytes = r->wanted_bytes;
@@ -130,7 +152,7 @@ void storage_release_reserve(struct storage *s, time_ms now_ms)
     r->released_until_ms = now_ms + RESERVE_RELEASED_MS;
 }
 
-bool reserve_give_back(struct storage *s)
+bool reserve_give_back(struct storage *s, uint64_t bytes)
 {
     fs_handle file = -1;
     uint64_t size = 0;
@@ -138,7 +160,7 @@ bool reserve_give_back(struct storage *s)
 
     if (s->dir >= 0 && storage_open_file(s, RESERVE_NAME, FS_WRITE, &file, NULL) == RK_OK) {
         is_given = s->fs->ops->size(s->fs, file, &size) == 0 && size > 0 &&
-                   s->fs->ops->truncate(s->fs, file, 0) == 0;
+                   s->fs->ops->truncate(s->fs, file, size > bytes ? size - bytes : 0) == 0;
         storage_close_file(s, &file);
     }
     return is_given;
@@ -182,20 +204,30 @@ static enum rk_status allocate_ahead(struct storage *s, struct errmsg *why)
     return status;
 }
 
+/* Is there no more to be had, then at least what a new leader needs. */
+static enum rk_status take_ahead(struct storage *s, time_ms now_ms, struct errmsg *why)
+{
+    enum rk_status status = is_lent(s, now_ms) ? RK_NOSPACE : allocate_ahead(s, why);
+    enum rk_status least = status == RK_NOSPACE ? log_allocate_for_terms(s, why) : RK_OK;
+
+    return least == RK_OK || least == RK_NOSPACE ? status : least;
+}
+
 enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why)
 {
     struct reserve *r = &s->reserve;
     enum rk_status status;
     bool has_reserve;
 
-    if (r->checked_ms != 0 && now_ms - r->checked_ms < SPACE_CHECK_INTERVAL_MS) {
+    if (r->checked_ms != 0 && now_ms - r->checked_ms < SPACE_CHECK_INTERVAL_MS &&
+        (atomic_load(&s->is_short) || has_space_ahead(s))) {
         return RK_OK;
     }
     r->checked_ms = now_ms;
     if (!reserve_is_due(s) && r->is_measured) {
         return RK_OK;
     }
-    status = is_lent(s, now_ms) ? RK_NOSPACE : allocate_ahead(s, why);
+    status = take_ahead(s, now_ms, why);
     has_reserve = reserve_hold(s, now_ms);
     atomic_store(&s->is_short, status == RK_NOSPACE || !has_reserve);
     return status == RK_NOSPACE ? RK_OK : status;

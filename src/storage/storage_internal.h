@@ -250,12 +250,15 @@ void repair_drop_aside(struct storage *s);
 
 /* ---- reserve.c ---- */
 
-/* At open: frees what an earlier run held.  True when that was something. */
-bool reserve_give_back(struct storage *s);
+/* At open: frees so many bytes of what an earlier run held.  True when there were any. */
+bool reserve_give_back(struct storage *s, uint64_t bytes);
 bool reserve_is_due(const struct storage *s);
 /* So much is free that what is given back can be had again. */
 bool reserve_has_plenty(const struct storage *s);
 enum rk_status reserve_tick(struct storage *s, time_ms now_ms, struct errmsg *why);
+/* Short of plenty: takes the space for the first entries of terms.  Errors: NOSPACE, IO
+ * (latched). */
+enum rk_status reserve_hold_for_terms(struct storage *s, struct errmsg *why);
 /* There was no space for an append: the node is short until there would be. */
 void reserve_note_refused(struct storage *s, uint64_t bytes, size_t count);
 
@@ -265,6 +268,9 @@ void reserve_note_refused(struct storage *s, uint64_t bytes, size_t count);
  * Errors: NOSPACE, IO (latched). */
 enum rk_status log_allocate(struct storage *s, uint64_t log_bytes, size_t count,
                             struct errmsg *why);
+
+/* Likewise the space that only the first entries of terms may use, and no more than that. */
+enum rk_status log_allocate_for_terms(struct storage *s, struct errmsg *why);
 
 /* Starts anew from files in `s->files` whose entries end at s->tail, all durable. */
 void log_publish(struct storage *s);

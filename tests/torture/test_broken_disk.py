@@ -23,6 +23,7 @@ from torture import REPO, Skip, Writer, check_refs, list_refs, own_mounts, run
 OPTIONS = ("--insecure-peer", "--election-timeout", "500ms", "--heartbeat-interval", "50ms")
 IO_ERROR = 74
 COMPACTS_S = 30  # a snapshot every 5 s, the reserve taken back 10 s after it; the rest is slack
+READS_S = 10  # its first entry has its space: an election or two, and one timeout of a read
 HEALS_S = 13  # the reserve is given away for 10 s and looked after every second; the rest is slack
 WRITERS = 4
 
@@ -246,10 +247,11 @@ def a_full_disk():
             wait_until(lambda: is_refused(more, 100), 60, "NOSPACE")
             finish(more)
             writers += more
+            # Those under way found space, or were refused: none is left waiting for it.
+            check(set(refusals(writers)) == {"NOSPACE"}, "refusals: %s" % refusals(writers))
             for how in (lambda: check(node.stop(30) == 0, "no clean stop"), node.kill):
                 restart_on_full_disk(cluster, node, how)
-                # Its first entry may have to wait for what compaction leaves.
-                wait_until(lambda: serves_reads(node), COMPACTS_S, "reads after a restart")
+                wait_until(lambda: serves_reads(node), READS_S, "reads after a restart")
                 check_nothing_lost(node, writers)
             disk.grow("400m")
             greedy.let_go()

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 
 #define LOG "raft-log.dat"
+#define INDEX "raft-index.dat"
 #define RESERVE "raft-reserve.dat"
 
 static void set_space(struct store *t, uint64_t bytes)
@@ -149,7 +150,7 @@ static void a_restart_on_a_full_disk_works(void **state)
     OK(store_append_sync(t, 1, 3000, 20));
     OK(storage_tick(t->s, 10000, &t->why));
     case_kill(t, FS_CRASH_PROCESS);
-    case_unlink(t, "raft-index.dat");
+    case_unlink(t, INDEX);
     set_space(t, 0);
     OK(store_open(t));
     assert_int_equal(t->recovered.log_last_index, 3000);
@@ -182,6 +183,155 @@ static void a_restart_on_a_full_disk_keeps_the_space_taken_ahead(void **state)
     assert_true(case_file_bytes(t, LOG) < 4 * MIB); /* and else it is given back */
 }
 
+/* ---- The first entry of a new leader ---- */
+
+/* Others take all that is free, and entries all that they may. */
+static void use_up(struct store *t)
+{
+    enum rk_status status = RK_OK;
+
+    set_space(t, 0);
+    while (status == RK_OK) {
+        status = store_append_sync(t, 1, 1, 0);
+    }
+    assert_int_equal(status, RK_NOSPACE);
+    set_space(t, 0);
+}
+
+static void entries_leave_space_for_the_first_one_of_a_new_term(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(storage_tick(t->s, 10000, &t->why));
+    use_up(t);
+    for (raft_term term = 2; term < 500; term++) {
+        OK(store_append_sync(t, term, 1, 1));
+        assert_int_equal(store_append(t, term, 1, 1), RK_NOSPACE);
+    }
+    case_kill(t, FS_CRASH_PROCESS);
+    set_space(t, 0);
+    OK(store_open(t));
+    OK(store_append_sync(t, 500, 1, 1));
+}
+
+/* A second is too long to wait: in that time 16,384 records are used up. */
+static void that_little_is_allocated_ahead_is_noticed_at_once(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(storage_tick(t->s, 10000, &t->why));
+    set_space(t, 64 * KIB);
+    OK(store_append_sync(t, 1, 40000, 0));
+    OK(storage_tick(t->s, 10001, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+}
+
+static void a_compaction_keeps_the_space_of_new_terms(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 1000, 100));
+    OK(store_snapshot(t, 990, 1, 1000));
+    OK(storage_tick(t->s, 10000, &t->why));
+    set_space(t, 60 * KIB);
+    assert_int_equal(storage_compact(t->s, 991, &t->why), RK_NOSPACE);
+    assert_int_equal(storage_first_index(t->s), 1);
+    set_space(t, 200 * KIB);
+    OK(storage_compact(t->s, 991, &t->why));
+    use_up(t);
+    OK(store_append_sync(t, 2, 1, 1));
+}
+
+static void an_installation_keeps_the_space_of_new_terms(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 1000, 100));
+    OK(store_snapshot(t, 2000, 1, 1000));
+    OK(storage_tick(t->s, 10000, &t->why));
+    set_space(t, 60 * KIB);
+    assert_int_equal(storage_install(t->s, 2000, 1, false, &t->why), RK_NOSPACE);
+    assert_int_equal(case_count_entries(t, 1), 1000);
+    set_space(t, 200 * KIB);
+    OK(storage_install(t->s, 2000, 1, false, &t->why));
+    use_up(t);
+    OK(store_append_sync(t, 2, 1, 1));
+}
+
+static void a_truncation_keeps_the_space_of_new_terms(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 1000, 100));
+    OK(storage_tick(t->s, 10000, &t->why));
+    set_space(t, 0);
+    OK(storage_truncate(t->s, 500, &t->why));
+    set_space(t, 0);
+    OK(store_append_sync(t, 2, 1, 1));
+}
+
+static void what_is_torn_costs_no_space_taken_ahead(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 20));
+    OK(storage_tick(t->s, 10000, &t->why));
+    case_kill(t, FS_CRASH_PROCESS);
+    case_flip(t, LOG, 10 * (ENTRY_HEADER_BYTES + 20) + 100 * KIB);
+    set_space(t, 0);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.torn_bytes, 100 * KIB + 1);
+    assert_true(case_file_bytes(t, LOG) >= LOG_AHEAD_BYTES_MIN);
+    case_kill(t, FS_CRASH_LOSE);
+    OK(store_open(t));
+    assert_int_equal(t->recovered.torn_bytes, 0);
+    assert_int_equal(case_count_entries(t, 1), 10);
+}
+
+/* Others took what was behind the log while the node was down. */
+static void the_reserve_makes_room_for_a_new_term(void **state)
+{
+    struct store *t = *state;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 20));
+    OK(storage_tick(t->s, 10000, &t->why));
+    store_close(t);
+    case_truncate(t, LOG, 10 * (ENTRY_HEADER_BYTES + 20));
+    case_truncate(t, INDEX, 10 * 20);
+    set_space(t, 0);
+    OK(store_open(t));
+    set_space(t, 0);
+    OK(store_append_sync(t, 2, 1, 1));
+    assert_in_range(case_file_bytes(t, RESERVE), 1 * MIB, 2 * MIB); /* the rest is held */
+}
+
+/* The log has grown meanwhile, and it would have to be larger. */
+static void a_restart_on_a_full_disk_keeps_the_reserve(void **state)
+{
+    struct store *t = *state;
+    uint64_t held;
+
+    OK(store_open(t));
+    OK(store_append_sync(t, 1, 10, 1000));
+    OK(storage_tick(t->s, 10000, &t->why));
+    held = case_file_bytes(t, RESERVE);
+    OK(store_append_sync(t, 1, 5000, 1000));
+    case_kill(t, FS_CRASH_PROCESS);
+    set_space(t, 0);
+    OK(store_open(t));
+    set_space(t, 0); /* of what was ahead no more than 4 MiB are kept */
+    OK(storage_tick(t->s, 20000, &t->why));
+    assert_true(storage_is_short_of_space(t->s));
+    assert_int_equal(case_file_bytes(t, RESERVE), held);
+}
+
 static void where_nothing_can_be_allocated_free_space_decides(void **state)
 {
     struct store *t = *state;
@@ -208,6 +358,14 @@ int main(void)
         CASE_MEMORY(what_was_released_is_not_taken_for_the_log),
         CASE_MEMORY(a_restart_on_a_full_disk_works),
         CASE_MEMORY(a_restart_on_a_full_disk_keeps_the_space_taken_ahead),
+        CASE_MEMORY(entries_leave_space_for_the_first_one_of_a_new_term),
+        CASE_MEMORY(that_little_is_allocated_ahead_is_noticed_at_once),
+        CASE_MEMORY(a_compaction_keeps_the_space_of_new_terms),
+        CASE_MEMORY(an_installation_keeps_the_space_of_new_terms),
+        CASE_MEMORY(a_truncation_keeps_the_space_of_new_terms),
+        CASE_MEMORY(what_is_torn_costs_no_space_taken_ahead),
+        CASE_MEMORY(the_reserve_makes_room_for_a_new_term),
+        CASE_MEMORY(a_restart_on_a_full_disk_keeps_the_reserve),
         CASE_MEMORY(where_nothing_can_be_allocated_free_space_decides),
     };
 
