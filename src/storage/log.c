@@ -181,15 +181,14 @@ static enum rk_status append_allocate(struct storage *s, uint64_t bytes,
                                       const struct storage_record *records, size_t count,
                                       struct errmsg *why)
 {
+    bool is_first_of_term = count == 1 && records[0].term > s->tail.term;
     enum rk_status status;
 
-    if (count == 1 && records[0].term > s->tail.term) {
-        status = log_allocate(s, bytes, count, why);
-    } else {
+    if (!is_first_of_term) {
         bytes += LOG_TERM_BYTES_MIN;
         count += LOG_TERM_ENTRIES_MIN;
-        status = log_allocate(s, bytes, count, why);
     }
+    status = log_allocate(s, bytes, count, why);
     if (status != RK_OK) {
         reserve_note_refused(s, bytes, count);
     }

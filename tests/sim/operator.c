@@ -168,8 +168,8 @@ static void add(struct machine *m)
             NULL &&
         is_quiet(leader->node->raft)) {
         if (m->node == NULL || identity_is_known(m->node->state.cluster_id)) {
-            start_empty(
-                m, true); /* one that was admitted before keeps that id, also while it is empty */
+            /* one that was admitted before keeps that id, also while it is empty */
+            start_empty(m, true);
         }
         ask(sim_chance(700) ? MEMBER_CHANGE_ADD : MEMBER_CHANGE_ADD_LEARNER, m, FAULT_MEMBER_ADD);
     }

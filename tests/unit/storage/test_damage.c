@@ -421,16 +421,22 @@ static void reading_only_changes_nothing(void **state)
     buffer_release(&after);
 }
 
-/* Kernels report a failed sync once, and forget the pages. */
-static void a_failed_sync_is_not_believed_when_the_next_one_works(void **state)
+/* Three entries are durable, two more were written when the sync failed. */
+static void fail_a_sync(struct store *t)
 {
-    struct store *t = *state;
-
     OK(store_open(t));
     OK(store_append_sync(t, 1, 3, 20));
     OK(store_append(t, 1, 2, 1000));
     fs_memory_fail_next_sync(case_memory(t));
     assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+}
+
+/* Kernels report a failed sync once, and forget the pages. */
+static void a_failed_sync_is_not_believed_when_the_next_one_works(void **state)
+{
+    struct store *t = *state;
+
+    fail_a_sync(t);
     assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
     assert_int_equal(store_append_sync(t, 1, 1, 10), RK_IO);
     case_kill(t, FS_CRASH_LOSE);
@@ -444,11 +450,7 @@ static void what_a_failed_sync_left_is_written_before_it_is_believed(void **stat
     struct store *t = *state;
     raft_index last;
 
-    OK(store_open(t));
-    OK(store_append_sync(t, 1, 3, 20));
-    OK(store_append(t, 1, 2, 1000));
-    fs_memory_fail_next_sync(case_memory(t));
-    assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+    fail_a_sync(t);
     case_kill(t, FS_CRASH_PROCESS);
     OK(store_open(t));
     last = t->recovered.log_last_index;
@@ -469,11 +471,7 @@ static void what_a_failed_sync_left_is_not_believed_unwritten(void **state)
         for (uint64_t more = 0; more < 7; more++) {
             raft_index last;
 
-            OK(store_open(t));
-            OK(store_append_sync(t, 1, 3, 20));
-            OK(store_append(t, 1, 2, 1000));
-            fs_memory_fail_next_sync(case_memory(t));
-            assert_int_equal(storage_sync(t->s, &t->why), RK_IO);
+            fail_a_sync(t);
             case_kill(t, FS_CRASH_PROCESS);
             fs_faulty_arm(case_faulty(t),
                           (struct fs_fault){
