@@ -101,16 +101,6 @@ static enum rk_status log_scan_fill(struct log_scan *scan, size_t need)
     return RK_OK;
 }
 
-static bool is_zero(struct slice s)
-{
-    for (size_t i = 0; i < s.size; i++) {
-        if (s.data[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static struct slice log_scan_rest(const struct log_scan *scan)
 {
     size_t skip = (size_t)(scan->at.end - scan->window_offset);
@@ -136,7 +126,8 @@ enum rk_status log_scan_next(struct log_scan *scan, enum entry_verdict *ret_verd
             if (status != RK_OK) {
                 return status;
             }
-            if (scan->limit - scan->at.end < ENTRY_HEADER_BYTES && is_zero(log_scan_rest(scan))) {
+            if (scan->limit - scan->at.end < ENTRY_HEADER_BYTES &&
+                storage_is_zero(log_scan_rest(scan))) {
                 verdict = ENTRY_ABSENT;
             }
             break;

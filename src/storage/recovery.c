@@ -66,12 +66,6 @@ static enum rk_status read_index_chunk(struct recovery *r, uint64_t record, size
     return RK_OK;
 }
 
-/* Equal to itself shifted by one, and zero at the front. */
-bool recovery_is_zero(const uint8_t *data, size_t size)
-{
-    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
 /* Looks from the end, for the newest record that names the index of its own position. */
 static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
 {
@@ -98,7 +92,7 @@ static enum rk_status find_witness(struct recovery *r, struct errmsg *why)
                 r->suspect = follower_is_bad && index == r->witness ? index + 1 : 0;
                 return RK_OK;
             }
-            follower_is_bad = !recovery_is_zero(record, INDEX_RECORD_BYTES);
+            follower_is_bad = !storage_is_zero(slice_of(record, INDEX_RECORD_BYTES));
         }
     }
     return RK_OK;
@@ -400,7 +394,7 @@ static enum rk_status rewrite_unwitnessed(struct recovery *r, struct errmsg *why
     }
     bytes = heap_alloc(LOG_REWRITE_BYTES);
     while (error == 0 && read_to_rewrite(r, offset, bytes, &got)) {
-        if (offset + got >= r->log_bytes || !recovery_is_zero(bytes, got)) {
+        if (offset + got >= r->log_bytes || !storage_is_zero(slice_of(bytes, got))) {
             error = ops->write(s->fs, s->files->log, offset, bytes, got);
         }
         offset += got;

@@ -38,8 +38,6 @@ void recovery_describe(const struct recovery *r, const char *advice, struct errm
 enum rk_status recovery_damage(struct recovery *r, struct storage_recovered *recovered,
                                struct errmsg *why);
 
-bool recovery_is_zero(const uint8_t *data, size_t size); /* at least one byte */
-
 /* Bytes from the end of the log to the last one that is not zero. */
 enum rk_status recovery_measure_tail(const struct recovery *r, uint64_t *ret_bytes,
                                      struct errmsg *why);

@@ -24,7 +24,7 @@ enum rk_status recovery_measure_tail(const struct recovery *r, uint64_t *ret_byt
         if (got == 0) {
             break;
         }
-        for (size_t i = recovery_is_zero(r->found, got) ? 0 : got; i > 0; i--) {
+        for (size_t i = storage_is_zero(slice_of(r->found, got)) ? 0 : got; i > 0; i--) {
             if (r->found[i - 1] != 0) {
                 torn = offset + i - s->tail.end;
                 break;
@@ -44,7 +44,7 @@ static bool is_zero_from(const struct recovery *r, fs_handle file, uint64_t offs
 
     while (offset < end && got > 0) {
         if (s->fs->ops->read(s->fs, file, offset, r->found, INDEX_CHUNK_BYTES, &got) != 0 ||
-            (got > 0 && !recovery_is_zero(r->found, got))) {
+            !storage_is_zero(slice_of(r->found, got))) {
             return false;
         }
         offset += got;

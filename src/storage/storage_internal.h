@@ -197,6 +197,8 @@ enum rk_status storage_fail(struct storage *s, int error, struct errmsg *why, co
 /* IO once latched. */
 enum rk_status storage_check_latch(const struct storage *s, struct errmsg *why);
 
+bool storage_is_zero(struct slice bytes); /* also when there are none */
+
 /* Opens a regular file; the message says what stands in its place. */
 enum rk_status storage_open_file(struct storage *s, const char *name, unsigned flags,
                                  fs_handle *ret_file, struct errmsg *why);

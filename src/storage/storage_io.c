@@ -84,6 +84,13 @@ int storage_read_bytes(struct fs *fs, fs_handle file, uint64_t offset, struct bu
     return error;
 }
 
+/* Equal to itself shifted by one, and zero at the front. */
+bool storage_is_zero(struct slice bytes)
+{
+    return bytes.size == 0 ||
+           (bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.size - 1) == 0);
+}
+
 void storage_close_file(struct storage *s, fs_handle *file)
 {
     if (*file >= 0) {

@@ -150,9 +150,7 @@ static const uint8_t *record_at(struct verification *v, uint64_t k)
 
 static bool is_zero_record(const uint8_t *record)
 {
-    static const uint8_t zeros[INDEX_RECORD_BYTES];
-
-    return memcmp(record, zeros, sizeof zeros) == 0;
+    return storage_is_zero(slice_of(record, INDEX_RECORD_BYTES));
 }
 
 /* A record that names the index of its own position. */
