@@ -24,30 +24,46 @@ static bool take_rules(const struct rk_reply *maps, struct buffer *out)
     return true;
 }
 
+static enum rk_status take_filter(struct tracked_refs *tracked, const struct rk_reply *list,
+                                  struct rk_error *error)
+{
+    struct buffer rules = BUFFER_INIT;
+
+    if (list->type != RK_REPLY_ARRAY || !take_rules(list, &rules)) {
+        /* One rule read wrongly would leave refs undecided that must be decided. */
+        *error = (struct rk_error){ .status = RK_PROTOCOL };
+        (void)snprintf(error->message, sizeof error->message,
+                       "the cluster's filter of refs holds a rule that this program does not know");
+        buffer_release(&rules);
+        return RK_PROTOCOL;
+    }
+    buffer_release(&tracked->rules);
+    tracked->rules = rules;
+    return RK_OK;
+}
+
 enum rk_status tracked_refs_read(struct tracked_refs *tracked, struct rk_client *client,
                                  bool is_stale, struct rk_error *error)
 {
     const char *request[] = { "FILTER.SHOW", "STALE" };
     struct rk_reply *maps = NULL;
-    struct buffer rules = BUFFER_INIT;
     enum rk_status status = rk_call(client, RK_CALL_READ, is_stale ? 2 : 1, request, NULL, &maps,
                                     error);
 
-    if (status == RK_OK && (maps->type != RK_REPLY_ARRAY || !take_rules(maps, &rules))) {
-        /* One rule read wrongly would leave refs undecided that must be decided. */
-        *error = (struct rk_error){ .status = RK_PROTOCOL };
-        (void)snprintf(error->message, sizeof error->message,
-                       "the cluster's filter of refs holds a rule that this program does not know");
-        status = RK_PROTOCOL;
+    if (status == RK_OK) {
+        status = take_filter(tracked, maps, error);
     }
     rk_reply_free(maps);
-    if (status != RK_OK) {
-        buffer_release(&rules);
-        return status;
-    }
-    buffer_release(&tracked->rules);
-    tracked->rules = rules;
-    return RK_OK;
+    return status;
+}
+
+enum rk_status tracked_refs_of(struct tracked_refs *tracked, const struct rk_reply *repository,
+                               struct rk_client *client, struct rk_error *error)
+{
+    const struct rk_reply *list = rk_reply_get(repository, "filter");
+
+    return list == NULL ? tracked_refs_read(tracked, client, false, error)
+                        : take_filter(tracked, list, error);
 }
 
 void tracked_refs_release(struct tracked_refs *tracked)

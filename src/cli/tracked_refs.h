@@ -22,6 +22,10 @@ struct tracked_refs {
  * `tracked` as it was.  Errors: those of the client; PROTOCOL. */
 enum rk_status tracked_refs_read(struct tracked_refs *tracked, struct rk_client *client,
                                  bool is_stale, struct rk_error *error);
+/* Takes it from an answer to REPO.SHOW; a node older than that answer's filter is asked for it.
+ * Errors: as above. */
+enum rk_status tracked_refs_of(struct tracked_refs *tracked, const struct rk_reply *repository,
+                               struct rk_client *client, struct rk_error *error);
 void tracked_refs_release(struct tracked_refs *tracked); /* accepts a zeroed one */
 
 bool tracked_refs_has(const struct tracked_refs *tracked, const char *ref);

@@ -226,6 +226,8 @@ static void read_show(const struct node *n, const struct request *r, struct sink
     }
     sink_begin(s, SINK_MAP);
     put_repository(n, &repository, s);
+    sink_field(s, "filter");
+    sink_ref_filter(s, db);
     if (!s->is_json) {
         sink_field(s, "applied_index");
         sink_number(s, refdb_applied_index(db));

@@ -2,6 +2,7 @@
 /* Settings of the whole cluster: how much it may hold, and which refs it decides about. */
 #include "model/ref_filter.h"
 #include "server/request.h"
+#include "server/requests_repo.h"
 #include "server/server.h"
 
 /* ---- LIMITS ---- */
@@ -132,13 +133,11 @@ static void encode_filter(const struct request *r, struct buffer *out)
     buffer_release(&rules);
 }
 
-static void read_filter(const struct refdb *db, const struct request *r, struct sink *s)
+void sink_ref_filter(struct sink *s, const struct refdb *db)
 {
     struct slice rest = refdb_filter(db);
     struct ref_rule rule;
 
-    (void)r;
-    sink_field(s, "rules");
     sink_begin(s, SINK_LIST);
     while (ref_filter_next(&rest, &rule)) {
         sink_begin(s, SINK_MAP);
@@ -149,6 +148,13 @@ static void read_filter(const struct refdb *db, const struct request *r, struct 
         sink_end(s);
     }
     sink_end(s);
+}
+
+static void read_filter(const struct refdb *db, const struct request *r, struct sink *s)
+{
+    (void)r;
+    sink_field(s, "rules");
+    sink_ref_filter(s, db);
 }
 
 /* ---- STATE.DIGEST ---- */
