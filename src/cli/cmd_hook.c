@@ -17,6 +17,7 @@
 #include "base/heap.h"
 #include "cli/hook.h"
 #include "cli/hook_journal.h"
+#include "cli/hook_pack.h"
 #include "cli/pkt_line.h"
 #include "cli/verbs.h"
 #include "model/oid.h"
@@ -168,6 +169,21 @@ static bool answer(const struct hook_push *push)
     return is_ok;
 }
 
+static void ask_cluster(struct hook_push *push)
+{
+    hook_check_policy(push);
+    if (hook_has_state(push, HOOK_ASKED)) {
+        hook_sync(push);
+    }
+    if (hook_has_state(push, HOOK_ASKED)) {
+        hook_apply_prepare(push);
+        hook_decide(push);
+    }
+    if (hook_has_state(push, HOOK_DECIDED)) {
+        hook_apply(push);
+    }
+}
+
 static void decide(struct hook_push *push)
 {
     if (push->options.refusal.text[0] != '\0') {
@@ -176,22 +192,14 @@ static void decide(struct hook_push *push)
     }
     /* Each gets ready while the others do; what is waited for first is started first. */
     git_config_start(&push->place.config);
-    hook_sync_start(push);
-    hook_apply_start(push);
-    if (!hook_setup(push)) {
-        return;
+    if (!hook_pack_start_early(push)) {
+        hook_apply_start(push);
     }
-    hook_check_policy(push);
-    if (hook_has_state(push, HOOK_ASKED)) {
-        hook_sync(push);
+    (void)hook_journal_write(push);
+    if (hook_setup(push)) {
+        ask_cluster(push);
     }
-    if (hook_has_state(push, HOOK_ASKED)) {
-        (void)hook_journal_write(push);
-        hook_decide(push);
-    }
-    if (hook_has_state(push, HOOK_DECIDED)) {
-        hook_apply(push);
-    }
+    hook_apply_let_go(push);
     if (!push->is_uncertain) {
         hook_journal_drop(push);
     }
@@ -206,7 +214,6 @@ static void release(struct hook_push *push)
     heap_free(push->refs);
     heap_free(push->journal);
     hook_options_release(&push->options);
-    process_release(&push->writer);
     process_release(&push->packer);
     if (push->pack >= 0) {
         (void)close(push->pack);

@@ -2,9 +2,9 @@
 /*
  * One push, decided by proc-receive.  [DESIGN 9]
  *
- *   read the conversation -> hook_setup    who and where: repository, storage, epoch, cluster
+ *   read the conversation -> hook_journal  a note of what is about to be done
+ *                         -> hook_setup    who and where: repository, storage, epoch, cluster
  *                         -> hook_policy   what git itself would refuse
- *                         -> hook_journal  a note of what is about to be done
  *                         -> hook_sync     the objects on replicas, if they shall be there first
  *                         -> hook_decide   the cluster: compare-and-swap of every ref
  *                         -> hook_apply    the disk, with old values; or take the decision back
@@ -33,6 +33,7 @@
 #define HOOK_REVERT_MS 5000   /* for taking it back */
 #define HOOK_CHUNK_REFS 10000 /* of one request of a push that is not atomic */
 #define HOOK_CHUNK_BYTES (4 * 1024 * 1024)
+#define HOOK_PREPARED_REFS 100 /* of more the decision is not what takes long */
 
 enum hook_state {
     HOOK_ASKED,   /* nothing happened yet */
@@ -63,7 +64,8 @@ struct hook_push {
     bool is_uncertain;     /* some outcome is UNKNOWN, or the disk lacks what was decided */
     char *journal;         /* hook_journal.h; NULL = none */
     struct process writer; /* hook_apply_start: waits for what is decided */
-    struct process packer; /* hook_sync_start: waits for what replicas need */
+    size_t prepared;       /* refs that it holds locked; 0 = none */
+    struct process packer; /* hook_pack.h: waits for what replicas need */
     int pack;              /* its output, a file without name; -1 = none */
 };
 
@@ -72,13 +74,16 @@ struct hook_push {
 /* Who and where.  False: every ref was refused. */
 bool hook_setup(struct hook_push *push);
 void hook_check_policy(struct hook_push *push);
-/* Starts the git that makes the pack, where it looks as if one were needed. */
-void hook_sync_start(struct hook_push *push);
 /* With refkeeper.syncReplicas = N: the objects are on N replicas, or all is refused. */
 void hook_sync(struct hook_push *push);
 void hook_decide(struct hook_push *push);
 /* Starts the git that will write the disk: it gets ready while the rest is done. */
 void hook_apply_start(struct hook_push *push);
+/* Has it lock what is asked for and compare the old values, where that is few refs and one
+ * transaction.  Others who want these refs wait for hook_apply() or hook_apply_let_go(). */
+void hook_apply_prepare(struct hook_push *push);
+void hook_apply_let_go(struct hook_push *push); /* of the locks, and of that git */
+/* PRE: hook_setup().  What was decided, prepared or not. */
 void hook_apply(struct hook_push *push);
 
 /* ---- Refs ---- */

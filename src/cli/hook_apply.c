@@ -2,6 +2,9 @@
 /*
  * The disk follows the decision: one `git update-ref --stdin` with old values for all refs.
  *
+ *   a push of few refs        its transaction is prepared, the refs locked, while the cluster
+ *                             decides; what is left is to commit it.  Where that does not work, or
+ *                             not all of it was decided, it is aborted and:
  *   a lock is held            tried again until the deadline
  *   refused for good          not atomic: halved until the culprits stand alone; else all
  *   the culprit is there      (its value is the new one): done
@@ -59,25 +62,40 @@ static bool is_contention(const char *words)
     return strstr(words, "File exists") != NULL || strstr(words, "temporarily") != NULL;
 }
 
+/* Our guard would let everything pass: it is not started at all. */
 static const char *const writer_argv[] = { "git",        "-c", "core.hooksPath=/dev/null",
                                            "update-ref", "-z", "--stdin",
                                            NULL };
 
-static enum rk_status run_git(struct work *w, struct process *p, struct slice script,
-                              struct errmsg *why)
+static enum rk_status start_git(struct work *w, struct process *p, struct errmsg *why)
 {
     static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
     const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
+
+    *p = (struct process){ .argv = w->runs_hooks ? plain : writer_argv,
+                           .awaits_input = true,
+                           .environment = environment };
+    return process_start(p, why);
+}
+
+static struct process take_writer(struct hook_push *push)
+{
+    struct process writer = push->writer;
+
+    push->writer = (struct process){ .argv = NULL };
+    push->prepared = 0;
+    return writer;
+}
+
+static enum rk_status run_git(struct work *w, struct process *p, struct slice script,
+                              struct errmsg *why)
+{
     enum rk_status status = RK_OK;
 
     if (w->push->writer.pid != 0 && !w->runs_hooks) {
-        *p = w->push->writer;
-        w->push->writer.pid = 0;
+        *p = take_writer(w->push);
     } else {
-        *p = (struct process){ .argv = w->runs_hooks ? plain : writer_argv,
-                               .awaits_input = true,
-                               .environment = environment };
-        status = process_start(p, why);
+        status = start_git(w, p, why);
     }
     p->input = script;
     p->deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
@@ -236,7 +254,6 @@ static void undo_partly_done(struct work *w)
     }
 }
 
-/* Our guard would let everything pass: it is not started at all. */
 static bool has_foreign_guard(const struct hook_push *push, int64_t deadline_ms)
 {
     static const char name[] = "reference-transaction";
@@ -247,45 +264,146 @@ static bool has_foreign_guard(const struct hook_push *push, int64_t deadline_ms)
     return is_foreign;
 }
 
+/* ---- Before the decision ---- */
+
 void hook_apply_start(struct hook_push *push)
 {
     static const char *const environment[] = { "LC_ALL=C", NULL };
     struct errmsg why = ERRMSG_INIT;
 
-    push->writer =
-        (struct process){ .argv = writer_argv, .environment = environment, .awaits_input = true };
-    /* One that cannot be started now is when it is needed, and then says why not. */
-    (void)!process_start(&push->writer, &why);
+    if (push->writer.pid == 0) {
+        push->writer = (struct process){ .argv = writer_argv,
+                                         .environment = environment,
+                                         .awaits_input = true };
+        /* One that cannot be started now is when it is needed, and then says why not. */
+        (void)!process_start(&push->writer, &why);
+    }
+}
+
+/* All that may be decided as one transaction; 0 = it is not one. */
+static size_t put_transaction(const struct hook_push *push, struct buffer *script)
+{
+    size_t count = 0, deletions = 0;
+
+    put_field(script, "start");
+    for (size_t i = 0; i < push->count; i++) {
+        const struct hook_ref *ref = &push->refs[i];
+
+        if (ref->state == HOOK_ASKED) {
+            put_command(script, ref);
+            deletions += ref->is_delete ? 1 : 0;
+            count++;
+        }
+    }
+    put_field(script, "prepare");
+    return push->is_atomic || deletions == 0 || deletions == count ? count : 0;
+}
+
+void hook_apply_prepare(struct hook_push *push)
+{
+    struct buffer script = BUFFER_INIT;
+    int64_t deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+    size_t count;
+
+    /* Foreign hooks are told the index that decided, which is not known yet. */
+    if (push->prepared > 0 || has_foreign_guard(push, deadline_ms)) {
+        return;
+    }
+    hook_apply_start(push);
+    if (push->count > HOOK_PREPARED_REFS) {
+        return;
+    }
+    count = put_transaction(push, &script);
+    if (count > 0 && push->writer.pid != 0) {
+        push->writer.deadline_ms = deadline_ms;
+        push->prepared = count;
+        /* One that does not read says why at its end, and is not the last that is asked. */
+        (void)!process_feed(&push->writer, script.data, script.size);
+    }
+    buffer_release(&script);
+}
+
+void hook_apply_let_go(struct hook_push *push)
+{
+    bool has_locks = push->prepared > 0;
+    struct process writer = take_writer(push);
+
+    /* The end of its input aborts a transaction; one that is killed leaves its locks behind. */
+    if (has_locks) {
+        writer.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+        (void)!process_finish(&writer, NULL);
+    }
+    process_release(&writer);
+}
+
+/* ---- After it ---- */
+
+/* True when what was prepared is what was decided, and the disk has it. */
+static bool commit_prepared(struct work *w)
+{
+    static const char commit[] = "commit";
+    struct process p;
+    bool is_ok;
+
+    if (w->push->prepared == 0 || w->push->prepared != w->count || w->runs_hooks) {
+        return false;
+    }
+    p = take_writer(w->push);
+    p.input = slice_of(commit, sizeof commit);
+    p.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+    is_ok = process_finish(&p, NULL) == RK_OK && p.exit_code == 0;
+    process_release(&p);
+    for (size_t i = 0; i < w->count && is_ok; i++) {
+        w->refs[i]->state = HOOK_DONE;
+    }
+    return is_ok;
+}
+
+static void apply(struct work *w)
+{
+    if (commit_prepared(w)) {
+        return;
+    }
+    if (w->push->prepared > 0) {
+        hook_apply_let_go(w->push);
+    }
+    if (w->push->is_atomic) {
+        apply_range(w, 0, w->count);
+        undo_partly_done(w);
+    } else {
+        /* Two transactions: a goes before a/b comes. */
+        apply_range(w, 0, w->deletions);
+        apply_range(w, w->deletions, w->count);
+    }
+    revert(w);
+}
+
+static void gather(struct work *w)
+{
+    struct hook_push *push = w->push;
+
+    w->refs = heap_alloc(push->count * sizeof *w->refs);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < push->count; i++) {
+            struct hook_ref *ref = &push->refs[i];
+
+            if (ref->state == HOOK_DECIDED && ref->is_delete == (pass == 0)) {
+                w->refs[w->count++] = ref;
+            }
+        }
+        w->deletions = pass == 0 ? w->count : w->deletions;
+    }
 }
 
 void hook_apply(struct hook_push *push)
 {
     struct work w = { .push = push, .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
 
-    /* Foreign hooks run, and are told the index: that git starts now. */
     w.runs_hooks = has_foreign_guard(push, w.deadline_ms);
-    w.refs = heap_alloc(push->count * sizeof *w.refs);
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < push->count; i++) {
-            struct hook_ref *ref = &push->refs[i];
-
-            if (ref->state == HOOK_DECIDED && ref->is_delete == (pass == 0)) {
-                w.refs[w.count++] = ref;
-            }
-        }
-        w.deletions = pass == 0 ? w.count : w.deletions;
-    }
+    gather(&w);
     snprintf(w.index_text, sizeof w.index_text, HOOK_TOKEN "=%" PRIu64, push->index);
     if (w.count > 0) {
-        if (push->is_atomic) {
-            apply_range(&w, 0, w.count);
-            undo_partly_done(&w);
-        } else {
-            /* Two transactions: a goes before a/b comes. */
-            apply_range(&w, 0, w.deletions);
-            apply_range(&w, w.deletions, w.count);
-        }
-        revert(&w);
+        apply(&w);
     }
     heap_free(w.refs);
 }

@@ -14,7 +14,6 @@
  * refkeeper.agentCacert packs travel through TLS.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -26,18 +25,16 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/heap.h"
 #include "cli/agent_link.h"
 #include "cli/agent_wire.h"
-#include "cli/git.h"
-#include "cli/git_refs.h"
 #include "cli/hook.h"
+#include "cli/hook_pack.h"
 #include "cli/hook_targets.h"
-#include "cli/process.h"
 #include "cli/tracked_refs.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
@@ -45,14 +42,13 @@
 #define WAIT_MS_DEFAULT                                                                            \
     5000                  /* for replicas that are behind; a transfer under way may take longer */
 #define WAIT_MS_MAX 60000 /* pushers and proxies wait, too */
-#define PACK_MS (30 * 60 * 1000)
-#define PEER_S 60    /* for a piece of the pack to leave */
-#define ANSWER_S 660 /* for an agent to take it; one whose host died is noticed earlier */
+#define PEER_S 60         /* for a piece of the pack to leave */
+#define ANSWER_S 660      /* for an agent to take it; one whose host died is noticed earlier */
 #define DIAL_S 2
 #define PAUSE_MS 200
 #define PIECE_BYTES (64 * 1024)
-
-#define PACK_HEADER_BYTES 12 /* "PACK", version, number of objects  [gitformat-pack(5)] */
+#define SMALL_PACK_BYTES (1024 * 1024) /* taken within milliseconds */
+#define LOCKED_MS 1000                 /* the refs of a small one meanwhile */
 
 enum pack_state {
     PACK_COMES,
@@ -86,127 +82,14 @@ struct delivery {
     struct errmsg why;
 };
 
-/* ---- The pack ---- */
-
-static bool brings_objects(const struct sync *s, const struct hook_ref *ref)
-{
-    return ref->state == HOOK_ASKED && !ref->is_delete && tracked_refs_has(&s->tracked, ref->name);
-}
-
 static bool has_news(const struct sync *s)
 {
     for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(s, &s->push->refs[i])) {
+        if (hook_pack_has(&s->tracked, &s->push->refs[i])) {
             return true;
         }
     }
     return false;
-}
-
-/* What a replica has: the old values; where refs are new, all branches and tags. */
-static void put_known(const struct sync *s, struct buffer *out)
-{
-    static const char *const folders[] = { "refs/heads", "refs/tags", NULL };
-    struct git_refs refs = { .count = 0 };
-    bool has_creation = false;
-
-    for (size_t i = 0; i < s->push->count; i++) {
-        const struct hook_ref *ref = &s->push->refs[i];
-
-        has_creation = has_creation || (brings_objects(s, ref) && ref->is_create);
-        if (brings_objects(s, ref) && !ref->is_create) {
-            buffer_printf(out, "^%s\n", ref->old_oid);
-        }
-    }
-    /* Without them the pack is only larger. */
-    if (has_creation &&
-        git_refs_read_some(&refs, NULL, folders, clock_monotonic_ms() + PACK_MS, NULL) == RK_OK) {
-        for (size_t i = 0; i < refs.count; i++) {
-            if (tracked_refs_has(&s->tracked, refs.refs[i].name)) {
-                buffer_printf(out, "^%s\n", refs.refs[i].oid);
-            }
-        }
-    }
-    git_refs_release(&refs);
-}
-
-static bool start_packer(struct hook_push *push, struct errmsg *why)
-{
-    static const char *const argv[] = { "git",      "pack-objects",        "--revs",  "--thin",
-                                        "--stdout", "--delta-base-offset", "--quiet", NULL };
-
-    if (push->packer.pid != 0) {
-        return true;
-    }
-    if (push->pack < 0) {
-        push->pack = open(hook_git_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    }
-    if (push->pack < 0) {
-        errmsg_set(why, "make a file for the pack: %s", strerror(errno));
-        return false;
-    }
-    push->packer = (struct process){ .argv = argv,
-                                     .awaits_input = true,
-                                     .has_output_fd = true,
-                                     .output_fd = push->pack,
-                                     .deadline_ms = clock_monotonic_ms() + PACK_MS };
-    return process_start(&push->packer, why) == RK_OK;
-}
-
-/* The configuration is not read yet: what its file mentions is a guess that costs nothing. */
-void hook_sync_start(struct hook_push *push)
-{
-    struct errmsg why = ERRMSG_INIT;
-
-    if (push->options.sync_replicas > 0 || getenv("REFKEEPER_SYNC_REPLICAS") != NULL ||
-        git_config_may_have(hook_git_dir(), "syncreplicas")) {
-        (void)start_packer(push, &why); /* tried again when it is needed */
-    }
-}
-
-static void feed_packer(struct sync *s)
-{
-    struct buffer revisions = BUFFER_INIT;
-
-    for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(s, &s->push->refs[i])) {
-            buffer_printf(&revisions, "%s\n", s->push->refs[i].new_oid);
-        }
-    }
-    put_known(s, &revisions);
-    /* One that does not read says why at its end. */
-    (void)!process_feed(&s->push->packer, revisions.data, revisions.size);
-    process_end_input(&s->push->packer);
-    buffer_release(&revisions);
-}
-
-/* An empty pack is not sent. */
-static bool measure_pack(struct sync *s)
-{
-    uint8_t header[PACK_HEADER_BYTES];
-    struct stat st;
-
-    if (fstat(s->push->pack, &st) != 0 ||
-        pread(s->push->pack, header, sizeof header, 0) != (ssize_t)sizeof header) {
-        errmsg_set(&s->why, "git pack-objects made no pack");
-        return false;
-    }
-    s->pack_bytes = get_be32(header + 8) == 0 ? 0 : st.st_size;
-    return true;
-}
-
-static bool finish_packer(struct sync *s)
-{
-    struct process *packer = &s->push->packer;
-
-    if (process_finish(packer, &s->why) != RK_OK) {
-        return false;
-    }
-    if (packer->exit_code != 0) {
-        errmsg_set(&s->why, "git pack-objects: %s", process_last_words(packer));
-        return false;
-    }
-    return measure_pack(s);
 }
 
 /* Waits for the pack, once, and tells the deliveries. */
@@ -217,7 +100,7 @@ static void settle_pack(struct sync *s)
     if (s->state != PACK_COMES) {
         return;
     }
-    is_ok = finish_packer(s);
+    is_ok = hook_pack_finish(s->push, &s->pack_bytes, &s->why) == RK_OK;
     pthread_mutex_lock(&s->lock);
     s->state = is_ok ? PACK_READY : PACK_FAILED;
     pthread_cond_broadcast(&s->changed);
@@ -251,7 +134,7 @@ static const char **list_values(const struct sync *s, uint32_t *ret_count)
     size_t count = 0, kept = 0;
 
     for (size_t i = 0; i < s->push->count; i++) {
-        if (brings_objects(s, &s->push->refs[i])) {
+        if (hook_pack_has(&s->tracked, &s->push->refs[i])) {
             values[count++] = s->push->refs[i].new_oid;
         }
     }
@@ -445,10 +328,22 @@ static void *deliver(void *delivery)
 
 /* ---- As many as are wanted ---- */
 
+/* Others who want the refs do not wait as long as an agent may take. */
+static void join(struct sync *s, const struct delivery *d, int64_t patience_ms)
+{
+    const struct timespec until = { patience_ms / 1000, patience_ms % 1000 * 1000000 };
+
+    if (pthread_clockjoin_np(d->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+        hook_apply_let_go(s->push);
+        (void)pthread_join(d->thread, NULL);
+    }
+}
+
 /* One round of those that have not taken it, from `*next` on; the others have their turn later. */
 static void deliver_to_some(struct sync *s, size_t *next)
 {
     struct delivery *some = heap_zalloc(s->wanted * sizeof *some);
+    int64_t patience_ms;
     size_t count = 0;
 
     for (; *next < s->targets.count && count < s->wanted - s->taken; ++*next) {
@@ -464,9 +359,13 @@ static void deliver_to_some(struct sync *s, size_t *next)
     settle_pack(s);
     /* What fails now is tried again by the decision, which says so. */
     (void)rk_client_prepare_write(s->push->place.client, NULL);
+    patience_ms = clock_monotonic_ms() + LOCKED_MS;
+    if (s->pack_bytes <= SMALL_PACK_BYTES) {
+        hook_apply_prepare(s->push);
+    }
     for (size_t i = 0; i < count; i++) {
         if (some[i].has_thread) {
-            (void)pthread_join(some[i].thread, NULL);
+            join(s, &some[i], patience_ms);
         } else {
             (void)deliver(&some[i]);
         }
@@ -475,6 +374,9 @@ static void deliver_to_some(struct sync *s, size_t *next)
         } else if (s->state == PACK_READY) {
             s->why = some[i].why;
         }
+    }
+    if (s->taken < s->wanted) {
+        hook_apply_let_go(s->push);
     }
     heap_free(some);
 }
@@ -525,10 +427,10 @@ static bool read_settings(struct sync *s)
 static bool prepare(struct sync *s)
 {
     s->targets.place = &s->push->place;
-    if (!read_settings(s) || !start_packer(s->push, &s->why)) {
+    if (!read_settings(s) || hook_pack_start(s->push, &s->why) != RK_OK) {
         return false;
     }
-    feed_packer(s);
+    hook_pack_feed(s->push, &s->tracked);
     make_head(s);
     if (!hook_targets_find(&s->targets, &s->why)) {
         return false;
@@ -562,6 +464,14 @@ static void sync_push(struct sync *s)
     }
 }
 
+static bool find_tracked(struct sync *s, struct rk_error *error)
+{
+    struct hook_place *place = &s->push->place;
+
+    return hook_place_show(place, error) == RK_OK &&
+           tracked_refs_of(&s->tracked, place->repository, place->client, error) == RK_OK;
+}
+
 void hook_sync(struct hook_push *push)
 {
     const char *wanted = hook_place_find(&push->place, "REFKEEPER_SYNC_REPLICAS",
@@ -582,7 +492,7 @@ void hook_sync(struct hook_push *push)
     if (s.wanted < push->options.sync_replicas) {
         s.wanted = push->options.sync_replicas;
     }
-    if (s.wanted > 0 && tracked_refs_read(&s.tracked, push->place.client, false, &error) != RK_OK) {
+    if (s.wanted > 0 && !find_tracked(&s, &error)) {
         hook_refuse_all(push, "refkeeper: %s", error.message);
     } else if (s.wanted > 0 && has_news(&s)) {
         sync_push(&s);

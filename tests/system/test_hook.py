@@ -2,11 +2,13 @@
 """Real pushes, decided by real nodes, applied by `refkeeper hook proc-receive`."""
 import json
 import os
+import signal
 import subprocess
 import threading
 
-from cluster import Cluster, check, run_tests_on
+from cluster import Cluster, check, run_tests_on, wait_until
 from served import ENV, Place, git, hooks_with_openssl
+from storages import show
 
 CLUSTER = Cluster(3)
 
@@ -123,6 +125,48 @@ def a_lock_that_is_let_go_is_waited_for():
     threading.Timer(0.7, os.unlink, [lock]).start()
     p.push("o", "main")
     p.check_equal()
+    p.close()
+
+
+def a_hook_that_dies_leaves_no_lock():
+    p = Place(CLUSTER)
+    p.push("o", "main")
+    before = p.on_disk()
+    lock = os.path.join(p.served, "refs", "heads", "main.lock")
+    p.commit()
+    epoch = str(show(CLUSTER.nodes[0], p.path)["epoch"])
+    for n in CLUSTER.nodes[1:]:
+        n.process.send_signal(signal.SIGSTOP)
+    try:
+        # With the epoch of its route it asks the cluster nothing before.
+        push = subprocess.Popen(["git", "push", "-q", "o", "main"], cwd=p.work,
+                                env=dict(ENV, REFKEEPER_EPOCH=epoch),
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: os.path.exists(lock), 10, "it is locked while the cluster decides")
+        subprocess.run(["pkill", "-9", "-f", "hooks/proc-receive"], check=True)
+        wait_until(lambda: not os.path.exists(lock), 10, "nobody is left who would commit it")
+        check(push.wait(30) != 0, "the push failed")
+    finally:
+        for n in CLUSTER.nodes[1:]:
+            n.process.send_signal(signal.SIGCONT)
+    check(p.on_disk() == before, "the disk is as before")
+    CLUSTER.wait_leader()
+    p.push("o", "main")
+    p.check_equal()
+    p.close()
+
+
+def a_refused_push_leaves_no_lock():
+    p = Place(CLUSTER)
+    p.push("o", "main", "main:x")
+    p.cluster.cli("ref", "update", p.path, "refs/heads/new", "2" * 40, "--create")
+    for words in (("--atomic", "main", "main:new"), ("main", "main:new")):
+        p.commit()
+        p.push("o", *words, code=1)
+        left = [name for folder in os.walk(os.path.join(p.served, "refs")) for name in folder[2]
+                if name.endswith(".lock")]
+        check(not left, "locks: %s" % left)
+    check(p.on_disk()["refs/heads/main"] == p.in_cluster()["refs/heads/main"], "the second one")
     p.close()
 
 
@@ -331,6 +375,7 @@ run_tests_on(CLUSTER, [create_update_delete, sha256_repositories,
                        an_atomic_push_is_refused_whole, what_git_refuses_is_refused_first,
                        a_checked_out_branch_is_left_alone, five_thousand_refs_in_one_push,
                        a_lock_that_is_let_go_is_waited_for,
+                       a_hook_that_dies_leaves_no_lock, a_refused_push_leaves_no_lock,
                        a_disk_that_refuses_makes_it_take_the_decision_back,
                        two_pushers_of_one_branch_get_one_winner, a_fenced_storage_decides_nothing,
                        a_renamed_repository_is_noticed, a_push_of_one_ref_starts_two_programs,
