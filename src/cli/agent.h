@@ -24,6 +24,7 @@
 #include "cli/copy.h"
 
 #define AGENT_NODES_MAX 16
+#define AGENT_INTAKES_MAX 8       /* kept ready: three idle programs of git each */
 #define AGENT_FOLDER ".refkeeper" /* below the root: the mark, what was held, where events go on */
 
 enum copy_look {
@@ -69,6 +70,13 @@ struct agent_node {
     size_t again_count, again_capacity;
 };
 
+/* An intake that waits for the next push to its copy.  [agent_intake.h] */
+struct intake_slot {
+    struct intake *intake; /* NULL = none, or */
+    bool is_coming;        /* one is being made */
+    int64_t until_ms;
+};
+
 struct agent {
     struct cli *cli;
     const char *storage, *root;
@@ -82,6 +90,7 @@ struct agent {
     size_t deliveries;     /* under way */
 
     pthread_mutex_t lock;
+    struct intake_slot intakes[AGENT_INTAKES_MAX];
     pthread_cond_t changed; /* broadcast on every change of what follows */
     struct agent_copy **buckets;
     size_t bucket_count;

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes the packs of pushes that a replica must hold before they are decided.  [agent_wire.h]
- *
- *   head       git index-pack is started; rev-list and update-ref, too, while no pack comes
- *   pack       to index-pack --fix-thin, synced, its folder, too; meanwhile the other two start
- *              -> everything reachable from the new values is here
- *              -> each is pinned as refs/refkeeper/pin/PUSH/n -> taken
+ * Listens for the packs of pushes that a replica must hold before they are decided, [agent_wire.h]
+ * and hands each to an intake.  [agent_intake.h]
  *
  * A pin goes when its push has landed (agent_pins.c).  A pack whose push is refused in the end
  * stays as objects nobody refers to.
@@ -28,25 +24,17 @@
 #include "base/heap.h"
 #include "base/limits.h"
 #include "cli/agent.h"
+#include "cli/agent_intake.h"
 #include "cli/agent_wire.h"
-#include "cli/process.h"
-#include "sys/clock.h"
 #include "sys/entropy.h"
 
 #define PEER_S 60             /* without a byte from the hook */
 #define PACK_S (30 * 60 + 60) /* while it makes the pack */
-#define GIT_MS (10 * 60 * 1000)
 #define PIECE_BYTES (256 * 1024)
 #define CONNECTIONS_MAX 64 /* more are refused: each is a thread and a git process */
 #define PUSH_NAME_BYTES_MAX 64
+#define IDLE_LOOK_MS 1000
 #define PACK_BYTES_MAX (1ULL << 40)
-
-/* One git command that was started before its input came. */
-struct helper {
-    struct process process;
-    const char *argv[16];
-    struct buffer input;
-};
 
 struct delivery {
     struct agent *agent;
@@ -57,7 +45,7 @@ struct delivery {
     struct slice path, push, *ids;
     uint64_t id;
     uint32_t id_count;
-    struct helper index, check, pin;
+    struct intake *intake;
     struct errmsg why;
 };
 
@@ -156,96 +144,6 @@ static bool find_copy(struct delivery *d)
     return is_ours;
 }
 
-/* ---- The programs ---- */
-
-static bool start(struct delivery *d, struct helper *h, const char *const *words)
-{
-    static const char *const environment[] = { "LC_ALL=C", NULL };
-    size_t n = 0;
-
-    if (h->process.pid != 0) {
-        return true;
-    }
-    h->argv[n++] = "git";
-    h->argv[n++] = "--git-dir";
-    h->argv[n++] = d->git_dir;
-    while (*words != NULL && n + 1 < sizeof h->argv / sizeof h->argv[0]) {
-        h->argv[n++] = *words++;
-    }
-    h->argv[n] = NULL;
-    h->process =
-        (struct process){ .argv = h->argv, .environment = environment, .awaits_input = true };
-    return process_start(&h->process, &d->why) == RK_OK;
-}
-
-static bool start_index(struct delivery *d)
-{
-    static const char *const words[] = { "-c",         "core.fsync=objects,derived-metadata",
-                                         "index-pack", "--stdin",
-                                         "--fix-thin", NULL };
-
-    return start(d, &d->index, words);
-}
-
-/* Pins are no proof that a value is whole: those of another push that comes at the same time may
- * not be checked yet. */
-static bool start_check(struct delivery *d)
-{
-    static const char *const words[] = { "rev-list", "--objects",
-                                         "--stdin",  "--exclude=" COPY_PINS "*",
-                                         "--not",    "--all",
-                                         "--quiet",  NULL };
-
-    return start(d, &d->check, words);
-}
-
-static bool start_pin(struct delivery *d)
-{
-    static const char *const words[] = { "-c", "core.hooksPath=/dev/null", "update-ref", "--stdin",
-                                         NULL };
-
-    return start(d, &d->pin, words);
-}
-
-static bool is_quiet(const struct delivery *d)
-{
-    struct pollfd link = { d->fd, POLLIN, 0 };
-
-    return poll(&link, 1, 0) == 0;
-}
-
-/* Each reads nothing of the repository before its input has come.  What comes first goes first: a
- * pack that is there does not wait for the start of those that look at it afterwards. */
-static bool start_early(struct delivery *d)
-{
-    return start_index(d) && (!is_quiet(d) || start_check(d)) && (!is_quiet(d) || start_pin(d));
-}
-
-static bool start_rest(struct delivery *d)
-{
-    return start_check(d) && start_pin(d);
-}
-
-static void release_helper(struct helper *h)
-{
-    process_release(&h->process);
-    buffer_release(&h->input);
-}
-
-static bool finish(struct delivery *d, struct helper *h, const char *name)
-{
-    h->process.input = buffer_slice(&h->input);
-    h->process.deadline_ms = clock_monotonic_ms() + GIT_MS;
-    if (process_finish(&h->process, &d->why) != RK_OK) {
-        return false;
-    }
-    if (h->process.exit_code != 0) {
-        errmsg_set(&d->why, "git %s: %s", name, process_last_words(&h->process));
-        return false;
-    }
-    return true;
-}
-
 /* ---- The pack ---- */
 
 static bool receive_pack(struct delivery *d, uint64_t left)
@@ -257,70 +155,14 @@ static bool receive_pack(struct delivery *d, uint64_t left)
         size_t size = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
 
         is_there = agent_receive_all(&d->link, piece, size);
-        d->index.process.deadline_ms = clock_monotonic_ms() + GIT_MS;
-        is_fed = is_there && process_feed(&d->index.process, piece, size);
+        is_fed = is_there && intake_feed(d->intake, piece, size);
         left -= size;
     }
     heap_free(piece);
-    process_end_input(&d->index.process);
     if (!is_there) {
         errmsg_set(&d->why, "the pack was cut short");
     }
     return is_there; /* one that does not read any more says itself why */
-}
-
-/* A pack has its final name by a rename, which git does not sync. */
-static bool sync_folder(struct delivery *d)
-{
-    struct buffer path = BUFFER_INIT;
-    bool is_ok;
-    int fd;
-
-    buffer_printf(&path, "%s/objects/pack", d->git_dir);
-    buffer_put_u8(&path, '\0');
-    fd = open((const char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    is_ok = fd >= 0 && fsync(fd) == 0;
-    if (!is_ok) {
-        errmsg_set(&d->why, "sync %s: %s", (const char *)path.data, strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    buffer_release(&path);
-    return is_ok;
-}
-
-/* ---- What counts as taken ---- */
-
-/* Nothing reachable from the new values is missing, up to what the refs here have. */
-static bool check_objects(struct delivery *d, bool has_pack)
-{
-    bool is_synced;
-
-    for (uint32_t i = 0; i < d->id_count; i++) {
-        buffer_printf(&d->check.input, "%.*s\n", (int)d->ids[i].size, (const char *)d->ids[i].data);
-    }
-    /* It walks while the disk works. */
-    d->check.process.deadline_ms = clock_monotonic_ms() + GIT_MS;
-    if (!process_feed(&d->check.process, d->check.input.data, d->check.input.size)) {
-        (void)finish(d, &d->check, "rev-list");
-        return false;
-    }
-    buffer_clear(&d->check.input);
-    process_end_input(&d->check.process);
-    is_synced = !has_pack || sync_folder(d);
-    return finish(d, &d->check, "rev-list") && is_synced;
-}
-
-/* Not synced: after a power cut the objects are too young to be pruned, pinned or not. */
-static bool pin(struct delivery *d)
-{
-    for (uint32_t i = 0; i < d->id_count; i++) {
-        buffer_printf(&d->pin.input, "update " COPY_PINS "%" PRId64 "-%.*s/%" PRIu32 " %.*s\n",
-                      clock_wall_ms() / 1000, (int)d->push.size, (const char *)d->push.data, i,
-                      (int)d->ids[i].size, (const char *)d->ids[i].data);
-    }
-    return finish(d, &d->pin, "update-ref");
 }
 
 static bool take(struct delivery *d)
@@ -328,7 +170,11 @@ static bool take(struct delivery *d)
     uint8_t size_bytes[8];
     uint64_t size;
 
-    if (!find_copy(d) || !start_early(d)) {
+    if (!find_copy(d)) {
+        return false;
+    }
+    d->intake = intake_open(d->agent, d->git_dir, &d->why);
+    if (d->intake == NULL) {
         return false;
     }
     set_patience(d, PACK_S);
@@ -342,13 +188,8 @@ static bool take(struct delivery *d)
         errmsg_set(&d->why, "a pack of %" PRIu64 " bytes", size);
         return false;
     }
-    if (size > 0 && !receive_pack(d, size)) {
-        return false;
-    }
-    if (!start_rest(d) || (size > 0 && !finish(d, &d->index, "index-pack"))) {
-        return false;
-    }
-    return check_objects(d, size > 0) && pin(d);
+    return (size == 0 || receive_pack(d, size)) &&
+           intake_take(d->intake, d->ids, d->id_count, d->push, &d->why);
 }
 
 static void answer(struct delivery *d, bool is_taken)
@@ -363,9 +204,6 @@ static void answer(struct delivery *d, bool is_taken)
 
 static void release(struct delivery *d)
 {
-    release_helper(&d->index);
-    release_helper(&d->check);
-    release_helper(&d->pin);
     buffer_release(&d->head);
     heap_free(d->git_dir);
     heap_free(d->ids);
@@ -376,11 +214,13 @@ static void *serve(void *delivery)
 {
     struct delivery *d = delivery;
     struct agent *a = d->agent;
+    bool is_taken = false;
 
     set_patience(d, AGENT_HELLO_S);
     if (agent_link_start(&d->link, d->fd, a->tls, NULL, &d->why)) {
         if (receive_head(d, buffer_slice(&a->token))) {
-            answer(d, take(d));
+            is_taken = take(d);
+            answer(d, is_taken);
         } else if (d->why.text[0] != '\0') {
             answer(d, false);
         }
@@ -390,10 +230,14 @@ static void *serve(void *delivery)
                   d->path.size == 0 ? "" : (const char *)d->path.data, d->why.text);
     }
     agent_link_close(&d->link);
-    release(d);
+    intake_close(d->intake);
     pthread_mutex_lock(&a->lock);
     a->deliveries--;
     pthread_mutex_unlock(&a->lock);
+    if (is_taken) {
+        intake_prepare(a, d->git_dir);
+    }
+    release(d);
     return NULL;
 }
 
@@ -462,8 +306,15 @@ static void accept_one(struct agent *a)
 
 void *agent_receiver(void *agent)
 {
+    struct agent *a = agent;
+
     for (;;) {
-        accept_one(agent);
+        struct pollfd listener = { a->listener, POLLIN, 0 };
+
+        if (poll(&listener, 1, IDLE_LOOK_MS) > 0) {
+            accept_one(a);
+        }
+        intake_drop_idle(a);
     }
     return NULL;
 }

@@ -30,7 +30,7 @@
 #define COPY_DIGEST_BYTES DIGEST_BYTES
 #define COPY_OWN_PREFIX "refs/refkeeper/" /* of the storage, not of the cluster */
 
-/* refs/refkeeper/pin/SECONDS-PUSH/n: values whose push is not decided yet, or has not landed.
+/* refs/refkeeper/pin/SECONDS-PUSH-n: values whose push is not decided yet, or has not landed.
  * Everything reachable from a pin was here when it was made. */
 #define COPY_PINS COPY_OWN_PREFIX "pin/"
 

@@ -264,6 +264,14 @@ enum rk_status process_finish(struct process *p, struct errmsg *why)
     return RK_OK;
 }
 
+bool process_is_running(const struct process *p)
+{
+    siginfo_t info = { .si_pid = 0 };
+
+    return p->pid != 0 && waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
 void process_abandon(struct process *p)
 {
     if (p->pid != 0) {

@@ -53,6 +53,8 @@ bool process_feed(struct process *p, const void *data, size_t size) MUST_USE;
 void process_end_input(struct process *p); /* nothing more is fed */
 /* Sends `input`, ends its stdin, waits for its end.  PRE: it was started. */
 enum rk_status process_finish(struct process *p, struct errmsg *why) MUST_USE;
+/* False when it was not started, or has ended already. */
+bool process_is_running(const struct process *p);
 /* Kills it, if it was started and not finished. */
 void process_abandon(struct process *p);
 

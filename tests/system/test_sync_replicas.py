@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """refkeeper.syncReplicas: what a push was told is done survives the loss of its primary's disk."""
+import hashlib
+import hmac
 import os
+import shutil
+import signal
 import socket
+import struct
 import subprocess
 
 from cluster import Cluster, check, free_ports, run_tests, wait_until
-from served import git, hooks_with_openssl
+from served import ENV, git, hooks_with_openssl
 from storages import Repo, Storage, in_cluster, show, wait_complete
 from tracer import Tracer
 
@@ -118,7 +123,8 @@ def what_was_taken_is_synced_with_its_folder_before_the_answer():
     r = make("y/synced.git", ["s1", "s2"])
     r.commit()
     trace = os.path.join(CLUSTER.directory, "trace")
-    tracer = Tracer(S["s2"].process.pid, "-y", "-e", "trace=fsync,sendto,sendmsg,write",
+    tracer = Tracer(S["s2"].process.pid, "-y", "-e",
+                    "trace=fsync,rename,sendto,sendmsg,write",
                     "-e", "signal=none", "-o", trace)
 
     def until_answer():
@@ -131,12 +137,127 @@ def what_was_taken_is_synced_with_its_folder_before_the_answer():
         before = wait_until(until_answer, 10, "the answer in the trace")
     finally:
         tracer.let_go()
-    synced = [line for line in before if "fsync(" in line]
-    pack = [line for line in synced if "/objects/pack/" in line]
-    folder = [line for line in synced if "/objects/pack>" in line]
-    check(len(pack) >= 2 and folder, "pack, index and folder: " + "\n".join(synced))
+
+    def find(call, *words):
+        found = [i for i, line in enumerate(before)
+                 if call + "(" in line and all(word in line for word in words)]
+        check(len(found) == 1, "one %s of %s: %s" % (call, words, "\n".join(before)))
+        return found[0]
+    order = [find("fsync", ".pack>"), find("rename", ".pack"), find("rename", ".idx"),
+             find("fsync", "/objects/pack>")]
+    check(order == sorted(order) and find("fsync", ".idx>") < order[1],
+          "synced, moved, the index last, the folder synced: " + "\n".join(before))
     r.commit()
     r.push("main")  # untraced, it goes on
+    r.wait_complete()
+    r.check_equal()
+
+
+def wait_and_see(process, code=0):
+    out = process.communicate(timeout=60)[0]
+    check(process.returncode == code, "a push ended with %d: %s" % (process.returncode, out))
+    return out
+
+
+def start_push(work, *words):
+    return subprocess.Popen(["git", "push", "-q", "o", *words], cwd=work, text=True, env=ENV,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def incoming(storage, path):
+    objects = os.path.join(storage.place(path), "objects")
+    return [os.path.join(objects, name) for name in os.listdir(objects)
+            if name.startswith("tmp_")]
+
+
+def offer(storage, path, oid, pack):
+    """As a hook does it, with any pack.  The answer: 0 or 1, and why."""
+    head = b"".join(struct.pack(">I", len(part)) + part for part in (path.encode(),))
+    head += struct.pack(">Q", 0) + struct.pack(">I", 4) + b"abcd" + struct.pack(">I", 1)
+    head += struct.pack(">I", len(oid)) + oid.encode()
+    host, port = storage.agent.split(":")
+    with socket.create_connection((host, int(port)), 20) as s:
+        nonce = s.recv(20)[4:]
+        with open(TOKEN, "rb") as f:
+            token = f.readline().rstrip(b"\n")
+        mac = hmac.new(token, nonce + head, hashlib.sha256).digest()
+        s.sendall(struct.pack(">I", len(head)) + mac + head + struct.pack(">Q", len(pack)) + pack)
+        answer = b""
+        while part := s.recv(4096):
+            answer += part
+    return answer[0], answer[5:].decode()
+
+
+def pack_of(work, *oids):
+    return subprocess.run(["git", "pack-objects", "--stdout", "-q"], cwd=work, check=True,
+                          input="\n".join(oids).encode(), stdout=subprocess.PIPE, env=ENV).stdout
+
+
+def of_a_pack_that_is_no_good_nothing_stays():
+    r = make("y/hole.git", ["s1", "s2"])
+    packs = os.path.join(S["s2"].place(r.path), "objects", "pack")
+    before = sorted(os.listdir(packs))
+    oid = r.commit()
+    tree, blob = (git(r.work, "rev-parse", oid + what).strip() for what in ("^{tree}", ":file"))
+    for pack, reason in ((pack_of(r.work, oid, tree), "missing"), (pack_of(r.work, oid), "missing"),
+                         (pack_of(r.work, oid, tree, blob)[:-1] + b"x", "index-pack"),
+                         (b"PACK", "index-pack"), (b"", "rev-list")):
+        code, why = offer(S["s2"], r.path, oid, pack)
+        check(code == 1 and reason in why or "bad" in why, "%d %s, wanted %s" % (code, why, reason))
+        wait_until(lambda: not incoming(S["s2"], r.path), 10, "nothing incoming")
+        check(sorted(os.listdir(packs)) == before, "no pack came")
+        check(pins(S["s2"], r.path) == "", "nothing is pinned")
+    check(offer(S["s2"], r.path, oid, pack_of(r.work, oid, tree, blob)) == (0, ""), "a whole one")
+    check(oid in pins(S["s2"], r.path), "is pinned")
+    git(S["s2"].place(r.path), "rev-list", "--objects", "--quiet", oid)
+    r.push("main")
+    r.wait_complete()
+    r.check_equal()
+
+
+def an_intake_is_ready_for_the_next_push():
+    r = make("y/ready.git", ["s1", "s2"])
+
+    def waiting():
+        out = subprocess.run(["ps", "--ppid", str(S["s2"].process.pid), "-o", "pid=,args="],
+                             capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 1) for line in out.splitlines()]
+        return [int(pid) for pid, words in rows if r.path in words]
+
+    def is_ready():
+        return len(waiting()) == 3
+    for damage in (None, "killed", "folder", None):
+        r.commit()
+        r.push("main")
+        wait_until(is_ready, 10, "index-pack, rev-list and update-ref wait")
+        folder, = incoming(S["s2"], r.path)
+        ready = waiting()
+        if damage == "killed":
+            os.kill(ready[1], 9)
+        elif damage == "folder":
+            shutil.rmtree(folder)
+    r.commit()
+    r.push("main")
+    check(not os.path.exists(folder), "the folder was used")
+    wait_until(is_ready, 10, "others wait")
+    check(not set(ready) & set(waiting()), "the programs, too")
+    r.wait_complete()
+    r.check_equal()
+
+
+def refs_are_not_locked_as_long_as_an_agent_may_take():
+    r = make("y/slow.git", ["s1", "s2"])
+    lock = os.path.join(S["s1"].place(r.path), "refs", "heads", "main.lock")
+    r.commit()
+    os.kill(S["s2"].process.pid, signal.SIGSTOP)
+    try:
+        push = start_push(r.work, "main")
+        wait_until(lambda: os.path.exists(lock), 10, "the ref is locked")
+        wait_until(lambda: not os.path.exists(lock), 3, "and let go")
+        check(push.poll() is None, "the push goes on")
+    finally:
+        os.kill(S["s2"].process.pid, signal.SIGCONT)
+    wait_and_see(push)
     r.wait_complete()
     r.check_equal()
 
@@ -250,6 +371,8 @@ def main():
                    one_of_two_replicas_is_enough_for_one, who_lacks_the_token_brings_nothing,
                    an_agent_that_is_not_named_is_at_the_host_of_its_storage,
                    what_was_taken_is_synced_with_its_folder_before_the_answer,
+                   of_a_pack_that_is_no_good_nothing_stays, an_intake_is_ready_for_the_next_push,
+                   refs_are_not_locked_as_long_as_an_agent_may_take,
                    packs_may_travel_through_tls, a_pusher_may_ask_for_more_replicas,
                    refs_that_the_filter_leaves_to_git_need_no_replica,
                    an_acknowledged_push_survives_the_loss_of_its_primary])

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes one pack into a copy as git takes a push: in a folder of its own, where nothing else looks,
+ * until it is known to be good.
+ *
+ *   fed         git index-pack --fix-thin, into the folder, unsynced
+ *   taken       rev-list: everything reachable from the new values is here; meanwhile the pack is
+ *               synced and the pins are prepared: locked and written, seen by nobody yet
+ *               -> the pack goes to the others, their folder is synced -> the pins are committed
+ *
+ * Of a pack that is no good nothing stays.  The folder's name is one that git's own prune clears
+ * away when an agent died.  For the copies pushed to last an intake is kept ready, its programs
+ * started: they read nothing of the repository before their input comes.
+ */
+#ifndef CLI_AGENT_INTAKE_H
+#define CLI_AGENT_INTAKE_H
+
+#include "cli/agent.h"
+
+struct intake;
+
+/* The one that is ready, else a new one; NULL after saying why not. */
+struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why);
+/* A piece of the pack.  False when it is not read any more: intake_take() says why. */
+bool intake_feed(struct intake *in, const void *data, size_t size) MUST_USE;
+/* PRE: all of the pack was fed, or nothing: then the objects must be here.  `push` names the pins.
+ * False after saying why not. */
+bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, struct slice push,
+                 struct errmsg *why) MUST_USE;
+void intake_close(struct intake *in); /* accepts NULL */
+
+/* Gets one ready for the next push, after a while: this push is not done yet. */
+void intake_prepare(struct agent *a, const char *git_dir);
+void intake_drop_idle(struct agent *a);
+
+#endif
