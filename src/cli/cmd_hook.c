@@ -176,6 +176,7 @@ static void ask_cluster(struct hook_push *push)
         hook_sync(push);
     }
     if (hook_has_state(push, HOOK_ASKED)) {
+        hook_journal_write(push);
         hook_apply_prepare(push);
         hook_decide(push);
     }
@@ -194,8 +195,8 @@ static void decide(struct hook_push *push)
     git_config_start(&push->place.config);
     if (!hook_pack_start_early(push)) {
         hook_apply_start(push);
+        hook_journal_write(push);
     }
-    (void)hook_journal_write(push);
     if (hook_setup(push)) {
         ask_cluster(push);
     }

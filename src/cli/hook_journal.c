@@ -21,21 +21,23 @@
 #define FOLDER "refkeeper"
 #define SUFFIX ".push"
 
-bool hook_journal_write(struct hook_push *push)
+void hook_journal_write(struct hook_push *push)
 {
     char path[PATH_MAX];
     FILE *file;
-    bool is_ok;
 
+    if (push->journal != NULL) {
+        return;
+    }
     snprintf(path, sizeof path, "%s/" FOLDER, hook_git_dir());
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return false;
+        return;
     }
     snprintf(path, sizeof path, "%s/" FOLDER "/%ld-%" PRId64 SUFFIX, hook_git_dir(), (long)getpid(),
              clock_monotonic_us());
     file = fopen(path, "wx");
     if (file == NULL) {
-        return false;
+        return;
     }
     for (size_t i = 0; i < push->count; i++) {
         const struct hook_ref *ref = &push->refs[i];
@@ -45,9 +47,8 @@ bool hook_journal_write(struct hook_push *push)
         }
     }
     fprintf(file, "end\n");
-    is_ok = fclose(file) == 0;
+    (void)fclose(file);
     push->journal = heap_copy_text(path, strlen(path));
-    return is_ok;
 }
 
 void hook_journal_drop(struct hook_push *push)

@@ -17,8 +17,9 @@
 
 struct hook_push;
 
-/* Writes the file of this push.  A disk that takes none is no reason to refuse: false. */
-bool hook_journal_write(struct hook_push *push);
+/* Writes the file of this push, if it was not yet: making one takes a while, so this is done where
+ * something else is waited for.  A disk that takes none is no reason to refuse. */
+void hook_journal_write(struct hook_push *push);
 /* The outcome is known and the disk has it: removes the file. */
 void hook_journal_drop(struct hook_push *push);
 

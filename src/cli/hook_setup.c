@@ -99,13 +99,14 @@ bool hook_setup(struct hook_push *push)
 {
     struct errmsg why = ERRMSG_INIT;
 
+    /* Meanwhile git reads the configuration. */
+    heap_free(push->cli->actor);
+    push->cli->actor = add_reason(find_actor(), push->options.reason);
+    push->write.actor = push->cli->actor;
     if (hook_place_open(&push->place, push->cli, HOOK_CLUSTER_MS, &why) != RK_OK) {
         hook_refuse_all(push, "refkeeper: %s", why.text);
         return false;
     }
     push->write.storage = push->place.storage;
-    heap_free(push->cli->actor);
-    push->cli->actor = add_reason(find_actor(), push->options.reason);
-    push->write.actor = push->cli->actor;
     return find_epoch(push);
 }

@@ -33,6 +33,7 @@
 #include "cli/agent_link.h"
 #include "cli/agent_wire.h"
 #include "cli/hook.h"
+#include "cli/hook_journal.h"
 #include "cli/hook_pack.h"
 #include "cli/hook_targets.h"
 #include "cli/tracked_refs.h"
@@ -360,6 +361,7 @@ static void deliver_to_some(struct sync *s, size_t *next)
     /* What fails now is tried again by the decision, which says so. */
     (void)rk_client_prepare_write(s->push->place.client, NULL);
     patience_ms = clock_monotonic_ms() + LOCKED_MS;
+    hook_journal_write(s->push);
     if (s->pack_bytes <= SMALL_PACK_BYTES) {
         hook_apply_prepare(s->push);
     }
