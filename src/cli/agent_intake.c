@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "cli/agent_wire.h"
 #include "cli/process.h"
 #include "sys/clock.h"
 
@@ -37,6 +38,8 @@ struct intake {
     const char *environment[4];
     struct helper index, check, pin;
     bool is_fed;
+    bool is_synced;
+    struct errmsg why_not_synced;
     char *files[FILES_MAX]; /* of the pack; the index last: with it the pack is seen */
     size_t file_count;
 };
@@ -139,12 +142,15 @@ static bool start(struct intake *in, struct helper *h, const char *const *words,
     return process_start(&h->process, why) == RK_OK;
 }
 
-static bool start_index(struct intake *in, struct errmsg *why)
+/* For a few objects threads cost more than they save. */
+static bool start_index(struct intake *in, bool is_small, struct errmsg *why)
 {
-    static const char *const words[] = { "-c",      "core.fsync=none", "index-pack",
+    static const char *const small[] = { "-c",         "core.fsync=none", "index-pack", "--stdin",
+                                         "--fix-thin", "--threads=1",     NULL };
+    static const char *const large[] = { "-c",      "core.fsync=none", "index-pack",
                                          "--stdin", "--fix-thin",      NULL };
 
-    return start(in, &in->index, words, why);
+    return start(in, &in->index, is_small ? small : large, why);
 }
 
 /* Down to what has landed: pins prove less, they are not synced. */
@@ -186,6 +192,14 @@ static bool finish(struct helper *h, const char *name, struct errmsg *why)
     return true;
 }
 
+/* It said that it is done; that it ends is waited for when the push was answered. */
+static bool await(struct helper *h, const char *line, const char *name, struct errmsg *why)
+{
+    h->process.input = buffer_slice(&h->input);
+    h->process.deadline_ms = clock_monotonic_ms() + GIT_MS;
+    return process_await(&h->process, line) || finish(h, name, why);
+}
+
 static void release_helper(struct helper *h)
 {
     /* The end of its input ends each; one that is killed may leave locks behind. */
@@ -199,6 +213,16 @@ static void release_helper(struct helper *h)
 }
 
 /* ---- The pack ---- */
+
+bool intake_expect(struct intake *in, uint64_t size, struct errmsg *why)
+{
+    if (size <= AGENT_SMALL_PACK_BYTES) {
+        return true;
+    }
+    release_helper(&in->index);
+    in->index = (struct helper){ .process = { .argv = NULL } };
+    return start_index(in, false, why);
+}
 
 bool intake_feed(struct intake *in, const void *data, size_t size)
 {
@@ -235,6 +259,16 @@ static bool list_files(struct intake *in, struct errmsg *why)
     return false;
 }
 
+static void start_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        (void)close(fd);
+    }
+}
+
 static bool sync_place(const char *path, int flags, struct errmsg *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
@@ -249,17 +283,25 @@ static bool sync_place(const char *path, int flags, struct errmsg *why)
     return is_ok;
 }
 
-static bool sync_pack(const struct intake *in, struct errmsg *why)
+/* All are on their way before the first is waited for. */
+static void *sync_pack(void *intake)
 {
-    bool is_ok = true;
+    struct intake *in = intake;
 
-    for (size_t i = 0; i < in->file_count && is_ok; i++) {
-        char *path = join(in->folder, "/pack/", in->files[i]);
+    in->is_synced = true;
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < in->file_count && in->is_synced; i++) {
+            char *path = join(in->folder, "/pack/", in->files[i]);
 
-        is_ok = sync_place(path, 0, why);
-        heap_free(path);
+            if (pass == 0) {
+                start_sync(path);
+            } else {
+                in->is_synced = sync_place(path, 0, &in->why_not_synced);
+            }
+            heap_free(path);
+        }
     }
-    return is_ok;
+    return NULL;
 }
 
 /* One of the same name has the same bytes. */
@@ -327,6 +369,26 @@ static bool prepare_pins(struct intake *in, const struct slice *ids, uint32_t co
     return true;
 }
 
+/* On a thread of its own the disk works from the start, whatever becomes of the processors. */
+static bool check_and_sync(struct intake *in, const struct slice *ids, uint32_t count,
+                           struct slice push, struct errmsg *why)
+{
+    pthread_t sync;
+    bool has_thread = pthread_create(&sync, NULL, sync_pack, in) == 0;
+    bool is_whole = start_walk(in, ids, count, why) && prepare_pins(in, ids, count, push, why) &&
+                    finish(&in->check, "rev-list", why);
+
+    if (has_thread) {
+        (void)pthread_join(sync, NULL);
+    } else {
+        (void)sync_pack(in);
+    }
+    if (is_whole && !in->is_synced) {
+        *why = in->why_not_synced;
+    }
+    return is_whole && in->is_synced;
+}
+
 bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, struct slice push,
                  struct errmsg *why)
 {
@@ -335,15 +397,14 @@ bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, str
     if (!start_check(in, why) || !start_pin(in, why)) {
         return false;
     }
-    if (in->is_fed && (!finish(&in->index, "index-pack", why) || !list_files(in, why))) {
+    if (in->is_fed && (!await(&in->index, "pack\t", "index-pack", why) || !list_files(in, why))) {
         return false;
     }
-    if (!start_walk(in, ids, count, why) || !prepare_pins(in, ids, count, push, why) ||
-        !sync_pack(in, why) || !finish(&in->check, "rev-list", why) || !move_pack(in, why)) {
+    if (!check_and_sync(in, ids, count, push, why) || !move_pack(in, why)) {
         return false;
     }
     buffer_printf(&in->pin.input, "commit\n");
-    return finish(&in->pin, "update-ref", why);
+    return await(&in->pin, "commit: ok", "update-ref", why);
 }
 
 /* ---- An intake ---- */
@@ -360,7 +421,7 @@ static struct intake *make(const char *git_dir, struct errmsg *why)
     in->environment[0] = "LC_ALL=C";
     in->environment[1] = in->objects;
     in->environment[2] = in->others;
-    if (!start_index(in, why)) {
+    if (!start_index(in, true, why)) {
         intake_close(in);
         return NULL;
     }
@@ -415,6 +476,20 @@ static bool is_usable(const struct intake *in)
            process_is_running(&in->check.process) && process_is_running(&in->pin.process);
 }
 
+/* git removes them with the last pin.  It would make them, too, but now there is time: the pack is
+ * still being made. */
+static void make_pin_folders(const char *git_dir)
+{
+    static const char *const folders[] = { "/refs/refkeeper", "/refs/refkeeper/pin" };
+
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *path = join(git_dir, folders[i], "");
+
+        (void)mkdir(path, 0777);
+        heap_free(path);
+    }
+}
+
 struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why)
 {
     struct intake *in = take_ready(a, git_dir);
@@ -423,6 +498,7 @@ struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *
         intake_close(in);
         in = NULL;
     }
+    make_pin_folders(git_dir);
     return in != NULL ? in : make(git_dir, why);
 }
 

@@ -21,6 +21,8 @@ struct intake;
 
 /* The one that is ready, else a new one; NULL after saying why not. */
 struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why);
+/* How large the pack will be.  False after saying why not. */
+bool intake_expect(struct intake *in, uint64_t size, struct errmsg *why) MUST_USE;
 /* A piece of the pack.  False when it is not read any more: intake_take() says why. */
 bool intake_feed(struct intake *in, const void *data, size_t size) MUST_USE;
 /* PRE: all of the pack was fed, or nothing: then the objects must be here.  `push` names the pins.

@@ -188,7 +188,7 @@ static bool take(struct delivery *d)
         errmsg_set(&d->why, "a pack of %" PRIu64 " bytes", size);
         return false;
     }
-    return (size == 0 || receive_pack(d, size)) &&
+    return intake_expect(d->intake, size, &d->why) && (size == 0 || receive_pack(d, size)) &&
            intake_take(d->intake, d->ids, d->id_count, d->push, &d->why);
 }
 

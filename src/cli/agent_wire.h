@@ -28,6 +28,7 @@
 #define AGENT_MAC_BYTES 32
 #define AGENT_HEAD_BYTES_MAX (4 * 1024 * 1024) /* more refs than that are refused */
 #define AGENT_ANSWER_BYTES_MAX 4096
+#define AGENT_SMALL_PACK_BYTES (1024 * 1024) /* taken within milliseconds */
 #define AGENT_HELLO_S 5 /* for the greeting, TLS included: the other side may speak another way */
 
 /* The first line of a file, at least 16 bytes.  Errors: CONFIG. */

@@ -215,6 +215,7 @@ static void release(struct hook_push *push)
     heap_free(push->refs);
     heap_free(push->journal);
     hook_options_release(&push->options);
+    process_release(&push->writer);
     process_release(&push->packer);
     if (push->pack >= 0) {
         (void)close(push->pack);

@@ -79,10 +79,10 @@ void hook_sync(struct hook_push *push);
 void hook_decide(struct hook_push *push);
 /* Starts the git that will write the disk: it gets ready while the rest is done. */
 void hook_apply_start(struct hook_push *push);
-/* Has it lock what is asked for and compare the old values, where that is few refs and one
- * transaction.  Others who want these refs wait for hook_apply() or hook_apply_let_go(). */
+/* Has it lock what is asked for and compare the old values, where that is few refs and none is
+ * deleted.  Others who want these refs wait for hook_apply() or hook_apply_let_go(). */
 void hook_apply_prepare(struct hook_push *push);
-void hook_apply_let_go(struct hook_push *push); /* of the locks, and of that git */
+void hook_apply_let_go(struct hook_push *push); /* of the locks, if there are */
 /* PRE: hook_setup().  What was decided, prepared or not. */
 void hook_apply(struct hook_push *push);
 

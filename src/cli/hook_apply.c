@@ -2,7 +2,7 @@
 /*
  * The disk follows the decision: one `git update-ref --stdin` with old values for all refs.
  *
- *   a push of few refs        its transaction is prepared, the refs locked, while the cluster
+ *   few refs, none deleted    their transaction is prepared, the refs locked, while the cluster
  *                             decides; what is left is to commit it.  Where that does not work, or
  *                             not all of it was decided, it is aborted and:
  *   a lock is held            tried again until the deadline
@@ -280,23 +280,26 @@ void hook_apply_start(struct hook_push *push)
     }
 }
 
-/* All that may be decided as one transaction; 0 = it is not one. */
+/* Returns the refs in it.  A deletion locks packed-refs, too, by which guards tell maintenance from
+ * changes: not while the cluster is asked. */
 static size_t put_transaction(const struct hook_push *push, struct buffer *script)
 {
-    size_t count = 0, deletions = 0;
+    size_t count = 0;
 
     put_field(script, "start");
     for (size_t i = 0; i < push->count; i++) {
         const struct hook_ref *ref = &push->refs[i];
 
         if (ref->state == HOOK_ASKED) {
+            if (ref->is_delete) {
+                return 0;
+            }
             put_command(script, ref);
-            deletions += ref->is_delete ? 1 : 0;
             count++;
         }
     }
     put_field(script, "prepare");
-    return push->is_atomic || deletions == 0 || deletions == count ? count : 0;
+    return count;
 }
 
 void hook_apply_prepare(struct hook_push *push)
@@ -325,34 +328,39 @@ void hook_apply_prepare(struct hook_push *push)
 
 void hook_apply_let_go(struct hook_push *push)
 {
-    bool has_locks = push->prepared > 0;
-    struct process writer = take_writer(push);
+    struct process writer;
 
-    /* The end of its input aborts a transaction; one that is killed leaves its locks behind. */
-    if (has_locks) {
-        writer.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
-        (void)!process_finish(&writer, NULL);
+    if (push->prepared == 0) {
+        return;
     }
+    writer = take_writer(push);
+    /* The end of its input aborts a transaction; one that is killed leaves its locks behind. */
+    writer.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+    (void)!process_finish(&writer, NULL);
     process_release(&writer);
 }
 
 /* ---- After it ---- */
 
-/* True when what was prepared is what was decided, and the disk has it. */
+/* True when what was prepared is what was decided, and the disk has it.  That git ends is waited
+ * for when the pusher knows. */
 static bool commit_prepared(struct work *w)
 {
     static const char commit[] = "commit";
-    struct process p;
+    struct process *writer = &w->push->writer;
     bool is_ok;
 
     if (w->push->prepared == 0 || w->push->prepared != w->count || w->runs_hooks) {
         return false;
     }
-    p = take_writer(w->push);
-    p.input = slice_of(commit, sizeof commit);
-    p.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
-    is_ok = process_finish(&p, NULL) == RK_OK && p.exit_code == 0;
-    process_release(&p);
+    w->push->prepared = 0;
+    writer->input = slice_of(commit, sizeof commit);
+    writer->deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+    is_ok = process_await(writer, "commit: ok");
+    if (!is_ok) {
+        is_ok = process_finish(writer, NULL) == RK_OK && writer->exit_code == 0;
+        process_release(writer);
+    }
     for (size_t i = 0; i < w->count && is_ok; i++) {
         w->refs[i]->state = HOOK_DONE;
     }
@@ -364,9 +372,7 @@ static void apply(struct work *w)
     if (commit_prepared(w)) {
         return;
     }
-    if (w->push->prepared > 0) {
-        hook_apply_let_go(w->push);
-    }
+    hook_apply_let_go(w->push);
     if (w->push->is_atomic) {
         apply_range(w, 0, w->count);
         undo_partly_done(w);

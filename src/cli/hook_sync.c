@@ -48,8 +48,7 @@
 #define DIAL_S 2
 #define PAUSE_MS 200
 #define PIECE_BYTES (64 * 1024)
-#define SMALL_PACK_BYTES (1024 * 1024) /* taken within milliseconds */
-#define LOCKED_MS 1000                 /* the refs of a small one meanwhile */
+#define LOCKED_MS 1000 /* the refs of a small one meanwhile */
 
 enum pack_state {
     PACK_COMES,
@@ -329,6 +328,31 @@ static void *deliver(void *delivery)
 
 /* ---- As many as are wanted ---- */
 
+/* What fails now is tried again by the decision, which says so. */
+static void *open_session(void *sync)
+{
+    (void)rk_client_prepare_write(((struct sync *)sync)->push->place.client, NULL);
+    return NULL;
+}
+
+/* Gets this storage and the cluster ready while the agents do. */
+static void prepare_rest(struct sync *s)
+{
+    pthread_t session;
+    bool has_thread = pthread_create(&session, NULL, open_session, s) == 0;
+
+    settle_pack(s);
+    if (has_thread) {
+        (void)pthread_join(session, NULL);
+    } else {
+        (void)open_session(s);
+    }
+    if (s->pack_bytes <= AGENT_SMALL_PACK_BYTES) {
+        hook_apply_prepare(s->push);
+    }
+    hook_journal_write(s->push);
+}
+
 /* Others who want the refs do not wait as long as an agent may take. */
 static void join(struct sync *s, const struct delivery *d, int64_t patience_ms)
 {
@@ -357,14 +381,8 @@ static void deliver_to_some(struct sync *s, size_t *next)
         d->has_thread = pthread_create(&d->thread, NULL, deliver, d) == 0;
         count++;
     }
-    settle_pack(s);
-    /* What fails now is tried again by the decision, which says so. */
-    (void)rk_client_prepare_write(s->push->place.client, NULL);
+    prepare_rest(s);
     patience_ms = clock_monotonic_ms() + LOCKED_MS;
-    hook_journal_write(s->push);
-    if (s->pack_bytes <= SMALL_PACK_BYTES) {
-        hook_apply_prepare(s->push);
-    }
     for (size_t i = 0; i < count; i++) {
         if (some[i].has_thread) {
             join(s, &some[i], patience_ms);

@@ -180,13 +180,26 @@ static bool serve_once(struct process *p, struct process_streams *s, bool sends)
     return true;
 }
 
-/* Until all streams are closed.  False when the deadline passed. */
-static bool pump(struct process *p, struct process_streams *s)
+static bool has_line(struct slice text, const char *line)
+{
+    size_t size = strlen(line);
+
+    for (size_t at = 0; at + size <= text.size; at++) {
+        if ((at == 0 || text.data[at - 1] == '\n') && memcmp(text.data + at, line, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Until all streams are closed, or that line was written.  False when the deadline passed. */
+static bool pump(struct process *p, struct process_streams *s, const char *line)
 {
     if (s->input >= 0 && p->input.size == 0) {
         close_fd(&s->input);
     }
-    while (s->input >= 0 || s->output >= 0 || s->error >= 0) {
+    while ((s->input >= 0 || s->output >= 0 || s->error >= 0) &&
+           (line == NULL || !has_line(buffer_slice(&p->output), line))) {
         if (!serve_once(p, s, true)) {
             return false;
         }
@@ -247,9 +260,14 @@ static void close_streams(struct process *p)
     close_fd(&p->streams.error);
 }
 
+bool process_await(struct process *p, const char *line)
+{
+    return pump(p, &p->streams, line) && has_line(buffer_slice(&p->output), line);
+}
+
 enum rk_status process_finish(struct process *p, struct errmsg *why)
 {
-    bool is_done = pump(p, &p->streams);
+    bool is_done = pump(p, &p->streams, NULL);
 
     if (!is_done) {
         end(p->pid);

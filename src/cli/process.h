@@ -6,7 +6,7 @@
  * what a small git command costs, passes while something else is waited for.
  *
  *   process_run                                          at once
- *   process_start -> [process_feed ... [process_end_input]] -> process_finish
+ *   process_start -> [process_feed ... [process_end_input]] -> [process_await] -> process_finish
  *                 -> process_abandon                     it is not needed after all
  */
 #ifndef CLI_PROCESS_H
@@ -51,6 +51,10 @@ enum rk_status process_start(struct process *p, struct errmsg *why) MUST_USE;
 /* PRE: it was started, with awaits_input.  False when it does not read any more: finish it. */
 bool process_feed(struct process *p, const void *data, size_t size) MUST_USE;
 void process_end_input(struct process *p); /* nothing more is fed */
+/* Sends `input`, ends its stdin, waits until a line of its output begins with `line`: for what it
+ * does then, to end above all, nobody needs to wait.  False when it writes none: finish it.
+ * PRE: it was started. */
+bool process_await(struct process *p, const char *line) MUST_USE;
 /* Sends `input`, ends its stdin, waits for its end.  PRE: it was started. */
 enum rk_status process_finish(struct process *p, struct errmsg *why) MUST_USE;
 /* False when it was not started, or has ended already. */
