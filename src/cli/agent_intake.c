@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,7 @@
 #include "sys/clock.h"
 
 #define GIT_MS (10 * 60 * 1000)
-#define PREPARE_PAUSE_MS 20 /* the rest of a push takes less */
-#define IDLE_MS 30000       /* also how old what its programs know of the configuration may be */
-#define FILES_MAX 8         /* of a pack: .pack, .idx, and .rev of newer gits */
+#define FILES_MAX 8 /* of a pack: .pack, .idx, and .rev of newer gits */
 #define FOLDER_NAME "tmp_objdir-refkeeper-XXXXXX"
 
 /* One git command that was started before its input came. */
@@ -374,7 +371,7 @@ static bool check_and_sync(struct intake *in, const struct slice *ids, uint32_t 
                            struct slice push, struct errmsg *why)
 {
     pthread_t sync;
-    bool has_thread = pthread_create(&sync, NULL, sync_pack, in) == 0;
+    bool has_thread = in->file_count > 0 && pthread_create(&sync, NULL, sync_pack, in) == 0;
     bool is_whole = start_walk(in, ids, count, why) && prepare_pins(in, ids, count, push, why) &&
                     finish(&in->check, "rev-list", why);
 
@@ -394,7 +391,7 @@ bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, str
 {
     process_end_input(&in->index.process);
     /* The other two start while the first works. */
-    if (!start_check(in, why) || !start_pin(in, why)) {
+    if (!intake_start_rest(in, why)) {
         return false;
     }
     if (in->is_fed && (!await(&in->index, "pack\t", "index-pack", why) || !list_files(in, why))) {
@@ -409,7 +406,7 @@ bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, str
 
 /* ---- An intake ---- */
 
-static struct intake *make(const char *git_dir, struct errmsg *why)
+struct intake *intake_new(const char *git_dir, struct errmsg *why)
 {
     struct intake *in = heap_new(struct intake);
 
@@ -426,6 +423,22 @@ static struct intake *make(const char *git_dir, struct errmsg *why)
         return NULL;
     }
     return in;
+}
+
+bool intake_start_rest(struct intake *in, struct errmsg *why)
+{
+    return start_check(in, why) && start_pin(in, why);
+}
+
+bool intake_is_of(const struct intake *in, const char *git_dir)
+{
+    return strcmp(in->git_dir, git_dir) == 0;
+}
+
+bool intake_is_usable(const struct intake *in)
+{
+    return access(in->folder, F_OK) == 0 && process_is_running(&in->index.process) &&
+           process_is_running(&in->check.process) && process_is_running(&in->pin.process);
 }
 
 void intake_close(struct intake *in)
@@ -447,121 +460,4 @@ void intake_close(struct intake *in)
     heap_free(in->objects);
     heap_free(in->others);
     heap_free(in);
-}
-
-/* ---- Those that are ready ---- */
-
-/* Empties the slot of a copy; NULL when there is none, or it is not ready yet. */
-static struct intake *take_ready(struct agent *a, const char *git_dir)
-{
-    struct intake *in = NULL;
-
-    pthread_mutex_lock(&a->lock);
-    for (size_t i = 0; i < AGENT_INTAKES_MAX && in == NULL; i++) {
-        struct intake_slot *slot = &a->intakes[i];
-
-        if (slot->intake != NULL && strcmp(slot->intake->git_dir, git_dir) == 0) {
-            in = slot->intake;
-            *slot = (struct intake_slot){ .intake = NULL };
-        }
-    }
-    pthread_mutex_unlock(&a->lock);
-    return in;
-}
-
-/* Its copy may have been made anew meanwhile, its programs killed. */
-static bool is_usable(const struct intake *in)
-{
-    return access(in->folder, F_OK) == 0 && process_is_running(&in->index.process) &&
-           process_is_running(&in->check.process) && process_is_running(&in->pin.process);
-}
-
-/* git removes them with the last pin.  It would make them, too, but now there is time: the pack is
- * still being made. */
-static void make_pin_folders(const char *git_dir)
-{
-    static const char *const folders[] = { "/refs/refkeeper", "/refs/refkeeper/pin" };
-
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        char *path = join(git_dir, folders[i], "");
-
-        (void)mkdir(path, 0777);
-        heap_free(path);
-    }
-}
-
-struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why)
-{
-    struct intake *in = take_ready(a, git_dir);
-
-    if (in != NULL && !is_usable(in)) {
-        intake_close(in);
-        in = NULL;
-    }
-    make_pin_folders(git_dir);
-    return in != NULL ? in : make(git_dir, why);
-}
-
-/* The slot for another one: of those without one that is being made, the first to grow idle. */
-static struct intake_slot *find_slot(struct agent *a, const char *git_dir)
-{
-    struct intake_slot *found = NULL;
-
-    for (size_t i = 0; i < AGENT_INTAKES_MAX; i++) {
-        struct intake_slot *slot = &a->intakes[i];
-
-        if (slot->intake != NULL && strcmp(slot->intake->git_dir, git_dir) == 0) {
-            return NULL;
-        }
-        if (!slot->is_coming && (found == NULL || slot->until_ms < found->until_ms)) {
-            found = slot;
-        }
-    }
-    return found;
-}
-
-void intake_prepare(struct agent *a, const char *git_dir)
-{
-    struct errmsg why = ERRMSG_INIT;
-    struct intake *before = NULL, *in;
-    struct intake_slot *slot;
-
-    pthread_mutex_lock(&a->lock);
-    slot = find_slot(a, git_dir);
-    if (slot != NULL) {
-        before = slot->intake;
-        *slot = (struct intake_slot){ .is_coming = true };
-    }
-    pthread_mutex_unlock(&a->lock);
-    intake_close(before);
-    if (slot == NULL) {
-        return;
-    }
-    (void)poll(NULL, 0, PREPARE_PAUSE_MS);
-    in = make(git_dir, &why);
-    /* What does not work now says so when it is needed. */
-    if (in != NULL && (!start_check(in, &why) || !start_pin(in, &why))) {
-        intake_close(in);
-        in = NULL;
-    }
-    pthread_mutex_lock(&a->lock);
-    *slot = (struct intake_slot){ .intake = in,
-                                  .until_ms = in == NULL ? 0 : clock_monotonic_ms() + IDLE_MS };
-    pthread_mutex_unlock(&a->lock);
-}
-
-void intake_drop_idle(struct agent *a)
-{
-    for (size_t i = 0; i < AGENT_INTAKES_MAX; i++) {
-        struct intake_slot *slot = &a->intakes[i];
-        struct intake *in = NULL;
-
-        pthread_mutex_lock(&a->lock);
-        if (slot->intake != NULL && slot->until_ms < clock_monotonic_ms()) {
-            in = slot->intake;
-            *slot = (struct intake_slot){ .intake = NULL };
-        }
-        pthread_mutex_unlock(&a->lock);
-        intake_close(in);
-    }
 }

@@ -19,8 +19,16 @@
 
 struct intake;
 
-/* The one that is ready, else a new one; NULL after saying why not. */
-struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why);
+/* ---- One, agent_intake.c ---- */
+
+/* Its folder is made, index-pack started.  NULL after saying why not. */
+struct intake *intake_new(const char *git_dir, struct errmsg *why);
+/* The other two, which intake_take() does else. */
+bool intake_start_rest(struct intake *in, struct errmsg *why) MUST_USE;
+bool intake_is_of(const struct intake *in, const char *git_dir);
+/* False when its copy was made anew meanwhile, or one of its programs ended.  PRE: all run. */
+bool intake_is_usable(const struct intake *in);
+
 /* How large the pack will be.  False after saying why not. */
 bool intake_expect(struct intake *in, uint64_t size, struct errmsg *why) MUST_USE;
 /* A piece of the pack.  False when it is not read any more: intake_take() says why. */
@@ -31,6 +39,10 @@ bool intake_take(struct intake *in, const struct slice *ids, uint32_t count, str
                  struct errmsg *why) MUST_USE;
 void intake_close(struct intake *in); /* accepts NULL */
 
+/* ---- Those that are ready, agent_ready.c ---- */
+
+/* The one of this copy, else a new one; NULL after saying why not. */
+struct intake *intake_open(struct agent *a, const char *git_dir, struct errmsg *why);
 /* Gets one ready for the next push, after a while: this push is not done yet. */
 void intake_prepare(struct agent *a, const char *git_dir);
 void intake_drop_idle(struct agent *a);

@@ -24,6 +24,7 @@
 #include "cli/git.h"
 #include "cli/hook_install.h"
 #include "cli/stale_locks.h"
+#include "cli/url.h"
 #include "sys/clock.h"
 
 #define CLUSTER_MS 10000
@@ -91,14 +92,26 @@ static void put_word(struct buffer *out, const char *word)
     buffer_put(out, word, strlen(word));
 }
 
+/* In what begins as a URL a path is escaped. */
+static void put_path(struct buffer *out, const char *path)
+{
+    buffer_put_u8(out, '\0');
+    out->size--;
+    if (url_is_one((const char *)out->data)) {
+        url_put_path(out, path);
+    } else {
+        put_word(out, path);
+    }
+}
+
 /* {storage}, {http}, {ssh} and {path} stand for what they say. */
 static char *fill_template(const char *text, const char *path, const struct rk_reply *route)
 {
+    static const char path_name[] = "{path}";
     const char *const names[][2] = {
         { "{storage}", rk_reply_get_text(route, "primary") },
         { "{http}", rk_reply_get_text(route, "primary_http") },
         { "{ssh}", rk_reply_get_text(route, "primary_ssh") },
-        { "{path}", path },
     };
     struct buffer out = BUFFER_INIT;
     char *filled;
@@ -106,12 +119,15 @@ static char *fill_template(const char *text, const char *path, const struct rk_r
     while (*text != '\0') {
         size_t i = 0;
 
-        while (i < 4 && strncmp(text, names[i][0], strlen(names[i][0])) != 0) {
+        while (i < 3 && strncmp(text, names[i][0], strlen(names[i][0])) != 0) {
             i++;
         }
-        if (i < 4) {
+        if (i < 3) {
             put_word(&out, names[i][1]);
             text += strlen(names[i][0]);
+        } else if (strncmp(text, path_name, strlen(path_name)) == 0) {
+            put_path(&out, path);
+            text += strlen(path_name);
         } else {
             buffer_put_u8(&out, (uint8_t)*text++);
         }
@@ -128,7 +144,7 @@ static const char *default_template(const struct rk_reply *route)
     if (http[0] == '\0') {
         return "ssh://{ssh}/{path}";
     }
-    return strstr(http, "://") == NULL ? "http://{http}/{path}" : "{http}/{path}";
+    return url_is_one(http) ? "{http}/{path}" : "http://{http}/{path}";
 }
 
 static void find_url(struct job *j)

@@ -16,6 +16,7 @@
 #include "cli/git.h"
 #include "cli/placement.h"
 #include "cli/tracked_refs.h"
+#include "cli/url.h"
 #include "cli/verbs.h"
 #include "sys/clock.h"
 
@@ -262,8 +263,8 @@ static int find_url(struct force *f, const char *given)
         const char *http = rk_reply_get_text(maps->items[i], "http");
 
         if (strcmp(rk_reply_get_text(maps->items[i], "name"), f->storage) == 0) {
-            buffer_printf(&url, "%s%s/%s", strstr(http, "://") == NULL ? "http://" : "", http,
-                          f->path);
+            buffer_printf(&url, "%s%s/", url_is_one(http) ? "" : "http://", http);
+            url_put_path(&url, f->path);
         }
     }
     rk_reply_free(maps);

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.parse
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,7 +31,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         environment = {
             **os.environ,
             "GIT_PROJECT_ROOT": self.server.root, "GIT_HTTP_EXPORT_ALL": "1",
-            "REQUEST_METHOD": self.command, "PATH_INFO": path, "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command, "PATH_INFO": urllib.parse.unquote(path),
+            "QUERY_STRING": query,
             "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(size),
             "REMOTE_USER": self.server.user, "REMOTE_ADDR": self.client_address[0],
             **self.server.environment,

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import urllib.parse
 
 import githttp
 from cluster import CLI, check, die_with_parent, flat_map, free_ports, wait_until
@@ -101,7 +102,8 @@ class Repo:
         cluster.cli("hook", "install", bare, "--repo", path, "--storage", self.primary.name)
         self.work = os.path.join(cluster.directory, "work", path)
         git(cluster.directory, "init", "-q", "-b", "main", self.work)
-        git(self.work, "remote", "add", "o", self.primary.server.url + "/" + path)
+        git(self.work, "remote", "add", "o",
+            self.primary.server.url + "/" + urllib.parse.quote(path))
         self.commit()
 
     def set_sync_replicas(self, count, token):

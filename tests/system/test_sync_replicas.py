@@ -215,6 +215,16 @@ def of_a_pack_that_is_no_good_nothing_stays():
     r.check_equal()
 
 
+def a_path_may_have_what_lists_and_urls_part_at():
+    r = make('y/co:lon "quoted" 100%.git', ["s1", "s2"])
+    for i in range(2):
+        oid = r.commit()
+        r.push("main")
+        git(S["s2"].place(r.path), "rev-list", "--objects", "--quiet", oid)
+    r.wait_complete()
+    r.check_equal()
+
+
 def an_intake_is_ready_for_the_next_push():
     r = make("y/ready.git", ["s1", "s2"])
 
@@ -371,7 +381,9 @@ def main():
                    one_of_two_replicas_is_enough_for_one, who_lacks_the_token_brings_nothing,
                    an_agent_that_is_not_named_is_at_the_host_of_its_storage,
                    what_was_taken_is_synced_with_its_folder_before_the_answer,
-                   of_a_pack_that_is_no_good_nothing_stays, an_intake_is_ready_for_the_next_push,
+                   of_a_pack_that_is_no_good_nothing_stays,
+                   a_path_may_have_what_lists_and_urls_part_at,
+                   an_intake_is_ready_for_the_next_push,
                    refs_are_not_locked_as_long_as_an_agent_may_take,
                    packs_may_travel_through_tls, a_pusher_may_ask_for_more_replicas,
                    refs_that_the_filter_leaves_to_git_need_no_replica,

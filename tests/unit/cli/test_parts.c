@@ -16,6 +16,7 @@
 #include "cli/hook.h"
 #include "cli/pkt_line.h"
 #include "cli/process.h"
+#include "cli/url.h"
 #include "sys/clock.h"
 
 static enum rk_status read_packet(const char *bytes, size_t size, struct buffer *payload,
@@ -211,6 +212,49 @@ static void a_reader_gone_early_is_no_signal(void **state)
     heap_free(input);
 }
 
+static void a_line_is_waited_for_not_the_end(void **state)
+{
+    static const char *const slow[] = { "sh", "-c",
+                                        "read x; echo before; printf 'done:'; printf ' %s\\n' $x; "
+                                        "read y",
+                                        NULL };
+    static const char *const silent[] = { "sh", "-c", "echo not done: 1; exit 4", NULL };
+    struct process p = { .argv = slow, .awaits_input = true };
+    struct process q = { .argv = silent };
+    struct errmsg why = ERRMSG_INIT;
+
+    (void)state;
+    assert_int_equal(process_start(&p, &why), RK_OK);
+    assert_true(process_is_running(&p));
+    p.input = slice_of_text("7\n");
+    p.deadline_ms = clock_monotonic_ms() + 20000;
+    assert_true(process_await(&p, "done: 7"));
+    assert_int_equal(process_finish(&p, &why), RK_OK);
+    assert_false(process_is_running(&p));
+    process_release(&p);
+
+    q.deadline_ms = clock_monotonic_ms() + 20000;
+    assert_int_equal(process_start(&q, &why), RK_OK);
+    assert_false(process_await(&q, "done:"));
+    assert_int_equal(process_finish(&q, &why), RK_OK);
+    assert_int_equal(q.exit_code, 4);
+    process_release(&q);
+}
+
+static void a_path_is_escaped_in_a_url(void **state)
+{
+    struct buffer out = BUFFER_INIT;
+
+    (void)state;
+    url_put_path(&out, "a/b-1._~%:\"? \xc3\xa9#.git");
+    buffer_put_u8(&out, '\0');
+    assert_string_equal((const char *)out.data, "a/b-1._~%25%3A%22%3F%20%C3%A9%23.git");
+    buffer_release(&out);
+    assert_true(url_is_one("ssh://host/place"));
+    assert_false(url_is_one("host:place"));
+    assert_false(url_is_one("/mnt/s1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +267,8 @@ int main(void)
         cmocka_unit_test(a_process_gets_input_and_gives_output),
         cmocka_unit_test(a_process_is_stopped_at_its_deadline),
         cmocka_unit_test(a_reader_gone_early_is_no_signal),
+        cmocka_unit_test(a_line_is_waited_for_not_the_end),
+        cmocka_unit_test(a_path_is_escaped_in_a_url),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
