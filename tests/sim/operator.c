@@ -167,8 +167,9 @@ static void add(struct machine *m)
     if (membership_find_name(raft_committed_membership(leader->node->raft, &index), m->name) ==
             NULL &&
         is_quiet(leader->node->raft)) {
-        if (m->node == NULL || identity_is_known(m->node->state.cluster_id)) {
-            /* one that was admitted before keeps that id, also while it is empty */
+        if (m->node == NULL || !m->is_joining || identity_is_known(m->node->state.cluster_id)) {
+            /* one that was admitted before keeps that id, also while it is empty; a founder may
+             * have been removed before it knew whose */
             start_empty(m, true);
         }
         ask(sim_chance(700) ? MEMBER_CHANGE_ADD : MEMBER_CHANGE_ADD_LEARNER, m, FAULT_MEMBER_ADD);
