@@ -8,7 +8,8 @@ Pushes PUSHES (30) times one ref and ROUNDS (5) times REFS (10,000) new refs at 
 a bare repository without hooks, to one whose pushes a three-node cluster on this machine decides,
 and to one whose pushes also wait for a replica's agent (sync_replicas 1).  Prints medians and
 ratios.  Before each push of one ref it waits for PAUSE_S, so that none pays for what agents do
-after another.
+after another.  TMPDIR should be new: where many files were removed a short while ago, ext4 takes
+its time to make others.
 """
 import os
 import statistics
