@@ -143,7 +143,11 @@ def a_hook_that_dies_leaves_no_lock():
                                 env=dict(ENV, REFKEEPER_EPOCH=epoch),
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: os.path.exists(lock), 10, "it is locked while the cluster decides")
-        subprocess.run(["pkill", "-9", "-f", "hooks/proc-receive"], check=True)
+        found = subprocess.run(["pgrep", "-f", "hooks/proc-receive"], capture_output=True,
+                               text=True, check=True).stdout.split()
+        hook, = [pid for pid in found
+                 if os.path.realpath("/proc/%s/cwd" % pid) == os.path.realpath(p.served)]
+        os.kill(int(hook), signal.SIGKILL)
         wait_until(lambda: not os.path.exists(lock), 10, "nobody is left who would commit it")
         check(push.wait(30) != 0, "the push failed")
     finally:
