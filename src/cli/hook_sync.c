@@ -66,7 +66,7 @@ struct sync {
     struct agent_tls *tls; /* NULL = plain */
     /* the pack; `state` is set by the main thread and waited for by the deliveries */
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed; /* and when a delivery is done */
     enum pack_state state;
     off_t pack_bytes; /* 0 = no object is new */
     struct errmsg why;
@@ -79,6 +79,7 @@ struct delivery {
     struct agent_link link;
     pthread_t thread;
     bool has_thread;
+    bool is_done; /* under the lock; its thread only ends now */
     struct errmsg why;
 };
 
@@ -323,6 +324,10 @@ static void *deliver(void *delivery)
         d->target->has_taken = receive_answer(d);
     }
     agent_link_close(&d->link);
+    pthread_mutex_lock(&d->sync->lock);
+    d->is_done = true;
+    pthread_cond_broadcast(&d->sync->changed);
+    pthread_mutex_unlock(&d->sync->lock);
     return NULL;
 }
 
@@ -357,11 +362,17 @@ static void prepare_rest(struct sync *s)
 static void join(struct sync *s, const struct delivery *d, int64_t patience_ms)
 {
     const struct timespec until = { patience_ms / 1000, patience_ms % 1000 * 1000000 };
+    int rc = 0;
 
-    if (pthread_clockjoin_np(d->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-        hook_apply_let_go(s->push);
-        (void)pthread_join(d->thread, NULL);
+    pthread_mutex_lock(&s->lock);
+    while (!d->is_done && rc == 0) {
+        rc = pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, &until);
     }
+    pthread_mutex_unlock(&s->lock);
+    if (rc != 0) {
+        hook_apply_let_go(s->push);
+    }
+    (void)pthread_join(d->thread, NULL);
 }
 
 /* One round of those that have not taken it, from `*next` on; the others have their turn later. */
