@@ -169,12 +169,6 @@ static bool start_pin(struct intake *in, struct errmsg *why)
     return start(in, &in->pin, words, why);
 }
 
-static bool feed(struct helper *h)
-{
-    h->process.deadline_ms = clock_monotonic_ms() + GIT_MS;
-    return process_feed(&h->process, h->input.data, h->input.size);
-}
-
 static bool finish(struct helper *h, const char *name, struct errmsg *why)
 {
     h->process.input = buffer_slice(&h->input);
@@ -186,6 +180,18 @@ static bool finish(struct helper *h, const char *name, struct errmsg *why)
         errmsg_set(why, "git %s: %s", name, process_last_words(&h->process));
         return false;
     }
+    return true;
+}
+
+/* What it was given so far. */
+static bool feed(struct helper *h, const char *name, struct errmsg *why)
+{
+    h->process.deadline_ms = clock_monotonic_ms() + GIT_MS;
+    if (!process_feed(&h->process, h->input.data, h->input.size)) {
+        (void)finish(h, name, why);
+        return false;
+    }
+    buffer_clear(&h->input);
     return true;
 }
 
@@ -337,11 +343,9 @@ static bool start_walk(struct intake *in, const struct slice *ids, uint32_t coun
     for (uint32_t i = 0; i < count; i++) {
         buffer_printf(&in->check.input, "%.*s\n", (int)ids[i].size, (const char *)ids[i].data);
     }
-    if (!feed(&in->check)) {
-        (void)finish(&in->check, "rev-list", why);
+    if (!feed(&in->check, "rev-list", why)) {
         return false;
     }
-    buffer_clear(&in->check.input);
     process_end_input(&in->check.process);
     return true;
 }
@@ -358,12 +362,7 @@ static bool prepare_pins(struct intake *in, const struct slice *ids, uint32_t co
                       (int)ids[i].size, (const char *)ids[i].data);
     }
     buffer_printf(&in->pin.input, "prepare\n");
-    if (!feed(&in->pin)) {
-        (void)finish(&in->pin, "update-ref", why);
-        return false;
-    }
-    buffer_clear(&in->pin.input);
-    return true;
+    return feed(&in->pin, "update-ref", why);
 }
 
 /* On a thread of its own the disk works from the start, whatever becomes of the processors. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The intakes that are ready for the next push to a copy.  [agent_intake.h] */
 #include <poll.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"

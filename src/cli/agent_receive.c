@@ -6,9 +6,7 @@
  * A pin goes when its push has landed (agent_pins.c).  A pack whose push is refused in the end
  * stays as objects nobody refers to.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>

@@ -59,14 +59,15 @@ struct hook_push {
     struct hook_options options;
     /* hook_setup */
     struct hook_place place;
-    struct rk_write write; /* epoch, id, storage, actor */
-    uint64_t index;        /* that decided; of the last chunk */
-    bool is_uncertain;     /* some outcome is UNKNOWN, or the disk lacks what was decided */
-    char *journal;         /* hook_journal.h; NULL = none */
-    struct process writer; /* hook_apply_start: waits for what is decided */
-    size_t prepared;       /* refs that it holds locked; 0 = none */
-    struct process packer; /* hook_pack.h: waits for what replicas need */
-    int pack;              /* its output, a file without name; -1 = none */
+    struct rk_write write;  /* epoch, id, storage, actor */
+    uint64_t index;         /* that decided; of the last chunk */
+    bool is_uncertain;      /* some outcome is UNKNOWN, or the disk lacks what was decided */
+    char *journal;          /* hook_journal.h; NULL = none */
+    struct process writer;  /* hook_apply_start: waits for what is decided */
+    size_t prepared;        /* refs that it holds locked; 0 = none */
+    bool has_foreign_guard; /* hook_apply_prepare: others than ours watch transactions, too */
+    struct process packer;  /* hook_pack.h: waits for what replicas need */
+    int pack;               /* its output, a file without name; -1 = none */
 };
 
 /* ---- Steps.  Each leaves refused refs with their reason ---- */
@@ -83,7 +84,7 @@ void hook_apply_start(struct hook_push *push);
  * deleted.  Others who want these refs wait for hook_apply() or hook_apply_let_go(). */
 void hook_apply_prepare(struct hook_push *push);
 void hook_apply_let_go(struct hook_push *push); /* of the locks, if there are */
-/* PRE: hook_setup().  What was decided, prepared or not. */
+/* PRE: hook_apply_prepare().  What was decided, prepared or not. */
 void hook_apply(struct hook_push *push);
 
 /* ---- Refs ---- */

@@ -31,7 +31,6 @@ struct work {
     size_t count;
     size_t deletions;
     int64_t deadline_ms;
-    bool runs_hooks; /* the guard is not ours alone: others may watch transactions */
     char index_text[64];
     char why[400]; /* the last words of git */
 };
@@ -67,35 +66,21 @@ static const char *const writer_argv[] = { "git",        "-c", "core.hooksPath=/
                                            "update-ref", "-z", "--stdin",
                                            NULL };
 
-static enum rk_status start_git(struct work *w, struct process *p, struct errmsg *why)
-{
-    static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
-    const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
-
-    *p = (struct process){ .argv = w->runs_hooks ? plain : writer_argv,
-                           .awaits_input = true,
-                           .environment = environment };
-    return process_start(p, why);
-}
-
-static struct process take_writer(struct hook_push *push)
-{
-    struct process writer = push->writer;
-
-    push->writer = (struct process){ .argv = NULL };
-    push->prepared = 0;
-    return writer;
-}
-
 static enum rk_status run_git(struct work *w, struct process *p, struct slice script,
                               struct errmsg *why)
 {
+    static const char *const plain[] = { "git", "update-ref", "-z", "--stdin", NULL };
+    const char *environment[] = { "LC_ALL=C", w->index_text, NULL };
     enum rk_status status = RK_OK;
 
-    if (w->push->writer.pid != 0 && !w->runs_hooks) {
-        *p = take_writer(w->push);
+    if (w->push->writer.pid != 0 && !w->push->has_foreign_guard) {
+        *p = w->push->writer;
+        w->push->writer.pid = 0;
     } else {
-        status = start_git(w, p, why);
+        *p = (struct process){ .argv = w->push->has_foreign_guard ? plain : writer_argv,
+                               .awaits_input = true,
+                               .environment = environment };
+        status = process_start(p, why);
     }
     p->input = script;
     p->deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
@@ -308,9 +293,12 @@ void hook_apply_prepare(struct hook_push *push)
     int64_t deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
     size_t count;
 
-    /* Foreign hooks are told the index that decided, which is not known yet. */
-    if (push->prepared > 0 || has_foreign_guard(push, deadline_ms)) {
+    if (push->prepared > 0) {
         return;
+    }
+    push->has_foreign_guard = has_foreign_guard(push, deadline_ms);
+    if (push->has_foreign_guard) {
+        return; /* it is told the index that decided, which is not known yet */
     }
     hook_apply_start(push);
     if (push->count > HOOK_PREPARED_REFS) {
@@ -328,16 +316,13 @@ void hook_apply_prepare(struct hook_push *push)
 
 void hook_apply_let_go(struct hook_push *push)
 {
-    struct process writer;
-
-    if (push->prepared == 0) {
-        return;
+    if (push->prepared > 0) {
+        push->prepared = 0;
+        /* The end of its input aborts a transaction; one that is killed leaves its locks behind. */
+        push->writer.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
+        (void)!process_finish(&push->writer, NULL);
+        process_release(&push->writer);
     }
-    writer = take_writer(push);
-    /* The end of its input aborts a transaction; one that is killed leaves its locks behind. */
-    writer.deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS;
-    (void)!process_finish(&writer, NULL);
-    process_release(&writer);
 }
 
 /* ---- After it ---- */
@@ -350,7 +335,7 @@ static bool commit_prepared(struct work *w)
     struct process *writer = &w->push->writer;
     bool is_ok;
 
-    if (w->push->prepared == 0 || w->push->prepared != w->count || w->runs_hooks) {
+    if (w->push->prepared == 0 || w->push->prepared != w->count) {
         return false;
     }
     w->push->prepared = 0;
@@ -405,7 +390,6 @@ void hook_apply(struct hook_push *push)
 {
     struct work w = { .push = push, .deadline_ms = clock_monotonic_ms() + HOOK_DISK_MS };
 
-    w.runs_hooks = has_foreign_guard(push, w.deadline_ms);
     gather(&w);
     snprintf(w.index_text, sizeof w.index_text, HOOK_TOKEN "=%" PRIu64, push->index);
     if (w.count > 0) {

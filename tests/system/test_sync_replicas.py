@@ -173,7 +173,7 @@ def incoming(storage, path):
 
 def offer(storage, path, oid, pack):
     """As a hook does it, with any pack.  The answer: 0 or 1, and why."""
-    head = b"".join(struct.pack(">I", len(part)) + part for part in (path.encode(),))
+    head = struct.pack(">I", len(path)) + path.encode()
     head += struct.pack(">Q", 0) + struct.pack(">I", 4) + b"abcd" + struct.pack(">I", 1)
     head += struct.pack(">I", len(oid)) + oid.encode()
     host, port = storage.agent.split(":")
@@ -204,7 +204,8 @@ def of_a_pack_that_is_no_good_nothing_stays():
                          (pack_of(r.work, oid, tree, blob)[:-1] + b"x", "index-pack"),
                          (b"PACK", "index-pack"), (b"", "rev-list")):
         code, why = offer(S["s2"], r.path, oid, pack)
-        check(code == 1 and reason in why or "bad" in why, "%d %s, wanted %s" % (code, why, reason))
+        check(code == 1 and (reason in why or "bad" in why),
+              "%d %s, wanted %s" % (code, why, reason))
         wait_until(lambda: not incoming(S["s2"], r.path), 10, "nothing incoming")
         check(sorted(os.listdir(packs)) == before, "no pack came")
         check(pins(S["s2"], r.path) == "", "nothing is pinned")
